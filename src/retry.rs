@@ -1,0 +1,261 @@
+//! What a failure asks of us: the one vocabulary in which every adapter reports and the core
+//! decides.
+//!
+//! An adapter tries **once** and reports; it never waits and never repeats. The core alone counts,
+//! waits and gives up (`renewal/backoff.rs`).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// One way of dealing with a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The other side named a time: not before it, for the scope of the failure.
+    After,
+    /// Try again on the stored ladder.
+    Backoff,
+    /// Our request was wrong: as [`Class::Operator`], and the evidence is kept.
+    Bug,
+    /// A person must act: say it once, look again slowly.
+    Operator,
+    /// Read back what is there first; it may have been a success.
+    Reconcile,
+    /// Fetch the credentials, the looked-up id or the clock offset anew, once.
+    Refresh,
+    /// Encode the PEM anew in the most conservative form, once.
+    Reformat,
+    /// The generation is unusable: order a new one, under ladder and brake.
+    Reissue,
+    /// Use the next deterministic certificate name.
+    Rename,
+}
+
+/// A [`Class`] and how many failures in a row it is used for before the next one takes over. The
+/// count of the last remedy of a course is not looked at: it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What to do.
+    pub class: Class,
+    /// For how many failures in a row.
+    pub times: u8,
+}
+
+/// What a failure is about. A refusal stops that, no more and no less.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Only the order or the target at hand.
+    Here,
+    /// One action of one cloud (throttling).
+    CloudAction {
+        /// The cloud's name in the configuration.
+        cloud: String,
+        /// The API action, for example `SetVodDomainSSLCertificate`.
+        action: String,
+    },
+    /// Everything in one cloud (credentials, billing).
+    Cloud {
+        /// The cloud's name in the configuration.
+        cloud: String,
+    },
+    /// A whole CA (outage, 503), by the URL of its directory.
+    Ca {
+        /// The directory URL.
+        directory: String,
+    },
+    /// Our account at a CA.
+    CaAccount {
+        /// The directory URL.
+        directory: String,
+    },
+    /// Orders for one registered domain at a CA.
+    RegisteredDomain {
+        /// The directory URL.
+        directory: String,
+        /// The registered domain.
+        domain: String,
+    },
+    /// Orders that contain one name at a CA.
+    Name {
+        /// The directory URL.
+        directory: String,
+        /// The name.
+        name: String,
+    },
+    /// Orders for exactly one set of names at a CA.
+    ExactSet {
+        /// The directory URL.
+        directory: String,
+        /// The names: [`exact_set`].
+        names: String,
+    },
+}
+
+/// A failure as data: what is stored, shown and decided upon. Never holds a secret: adapters scrub
+/// messages before they make one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The other side's code (`Throttling.User`, `rateLimited`) or our own word for what has none
+    /// (`timeout`, `http-502`).
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// What to do, in this order. Never empty; ends in [`Class::Backoff`] or [`Class::Operator`].
+    pub course: Vec<Remedy>,
+    /// What it stops.
+    pub scope: Scope,
+    /// The time that the other side named, clamped by the adapter.
+    pub not_before: Option<Timestamp>,
+    /// Whether the named time was later than what we accept, and was cut.
+    pub clamped: bool,
+}
+
+/// The remedies of a course, for example `course(&[(Class::Refresh, 1), (Class::Operator, 1)])`.
+pub fn course(remedies: &[(Class, u8)]) -> Vec<Remedy> {
+    remedies
+        .iter()
+        .map(|&(class, times)| Remedy { class, times })
+        .collect()
+}
+
+/// An exact set of names as [`Scope::ExactSet`] has it, from the names in their order.
+pub fn exact_set<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    names.join(",")
+}
+
+impl Class {
+    /// The word used in logs, metrics and `status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::After => "after",
+            Self::Backoff => "backoff",
+            Self::Bug => "bug",
+            Self::Operator => "operator",
+            Self::Reconcile => "reconcile",
+            Self::Refresh => "refresh",
+            Self::Reformat => "reformat",
+            Self::Reissue => "reissue",
+            Self::Rename => "rename",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Failure {
+    /// The class that applies to the `count`-th failure in a row with this course (1 = the first).
+    ///
+    /// A named time comes before the course: it says when, the course says what.
+    pub fn class(&self, count: u32) -> Class {
+        let mut left = count.max(1);
+        for remedy in &self.course {
+            let times = u32::from(remedy.times);
+            if left <= times {
+                return remedy.class;
+            }
+            left -= times;
+        }
+        self.course
+            .last()
+            .map_or(Class::Operator, |remedy| remedy.class)
+    }
+}
+
+impl Scope {
+    /// The key under which deadlines of this scope are stored; `None` for [`Scope::Here`], whose
+    /// deadlines live in the record.
+    pub fn key(&self) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::CloudAction { cloud, action } => Some(format!("cloud-action|{cloud}|{action}")),
+            Self::Cloud { cloud } => Some(format!("cloud|{cloud}")),
+            Self::Ca { directory } => Some(format!("ca|{directory}")),
+            Self::CaAccount { directory } => Some(format!("ca-account|{directory}")),
+            Self::RegisteredDomain { directory, domain } => {
+                Some(format!("registered-domain|{directory}|{domain}"))
+            }
+            Self::Name { directory, name } => Some(format!("name|{directory}|{name}")),
+            Self::ExactSet { directory, names } => Some(format!("exact-set|{directory}|{names}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_is_walked_by_the_count_of_failures_in_a_row() {
+        let failure = Failure {
+            code: "sslPub.Error".into(),
+            message: String::new(),
+            course: course(&[
+                (Class::Backoff, 2),
+                (Class::Reformat, 1),
+                (Class::Operator, 1),
+            ]),
+            scope: Scope::Here,
+            not_before: None,
+            clamped: false,
+        };
+        let walked: Vec<Class> = (1..=6).map(|count| failure.class(count)).collect();
+        assert_eq!(
+            walked,
+            [
+                Class::Backoff,
+                Class::Backoff,
+                Class::Reformat,
+                Class::Operator,
+                Class::Operator,
+                Class::Operator
+            ]
+        );
+        assert_eq!(failure.class(0), Class::Backoff);
+    }
+
+    #[test]
+    fn scopes_have_distinct_keys() {
+        let directory = "https://ca.example/dir".to_owned();
+        let keys: Vec<Option<String>> = [
+            Scope::Here,
+            Scope::Cloud { cloud: "a".into() },
+            Scope::CloudAction {
+                cloud: "a".into(),
+                action: "b".into(),
+            },
+            Scope::Ca {
+                directory: directory.clone(),
+            },
+            Scope::CaAccount {
+                directory: directory.clone(),
+            },
+            Scope::RegisteredDomain {
+                directory: directory.clone(),
+                domain: "x.test".into(),
+            },
+            Scope::Name {
+                directory: directory.clone(),
+                name: "x.test".into(),
+            },
+            Scope::ExactSet {
+                directory,
+                names: "x.test".into(),
+            },
+        ]
+        .iter()
+        .map(Scope::key)
+        .collect();
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(keys[0], None);
+    }
+}
