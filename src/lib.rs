@@ -86,6 +86,7 @@ pub mod net;
 pub mod dns;
 
 // The core.
+pub mod renewal;
 
 // Adapters: one outside system each, deaf to one another.
 

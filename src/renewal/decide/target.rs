@@ -1,0 +1,331 @@
+//! What one target needs: to be asked, to be given the newest generation, to be looked at.
+
+use std::time::Duration;
+
+use super::{Action, Case, Check, Manner, Reason};
+use crate::name::TargetId;
+use crate::renewal::backoff::{Ladder, named_until, retry_at};
+use crate::renewal::record::{Api, Issued, Proving, TargetRecord, Trouble};
+use crate::renewal::spec::{OnDrift, TargetSpec};
+use crate::retry::Scope;
+use crate::time::Timestamp;
+
+/// Looks at an edge that may still lag: from this, growing by half, to that.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+const LAST_LOOK: Duration = Duration::from_mins(1);
+
+/// A look that contradicts an earlier proof is repeated this soon, and believed after so many.
+const DOUBT: Duration = Duration::from_mins(1);
+const DOUBTS: u32 = 3;
+
+/// An edge that did not change in time is looked at this often.
+const SLOW_LOOK: Duration = Duration::from_hours(1);
+
+pub(super) static UNKNOWN: TargetRecord = TargetRecord {
+    installed: None,
+    served: None,
+    seen: None,
+    proving: None,
+    looked_at: None,
+    looked_with: None,
+    out_of_reach: false,
+    look_failure: None,
+    mismatches: 0,
+    api: Api::Unasked,
+    asked_at: None,
+    read_back_due: false,
+    trouble: None,
+};
+
+/// One target with all that the checks ask about.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    case: Case<'a>,
+    id: &'a TargetId,
+    spec: &'a TargetSpec,
+    target: &'a TargetRecord,
+}
+
+impl Case<'_> {
+    /// What the targets need, most urgent step first: a step that may be taken now at any target
+    /// comes before one that has to wait at another.
+    pub(super) fn targets(self) -> impl Iterator<Item = Check> {
+        self.spec.targets.iter().map(move |(id, spec)| {
+            let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
+            At {
+                case: self,
+                id,
+                spec,
+                target,
+            }
+            .check()
+        })
+    }
+}
+
+impl At<'_> {
+    fn check(self) -> Check {
+        if self.spec.look.enabled && self.target.looked_at.is_none() {
+            return self.look(self.case.now, Reason::NeverLooked);
+        }
+        let Some(issued) = self.case.record.usable(self.case.now) else {
+            return self.watch();
+        };
+        if self.target.read_back_due && self.target.api != Api::Silent {
+            // The edge may show it as well, and sooner.
+            let look = self.look_slowly(issued, Reason::LostAnswer);
+            return self.read_back(Reason::LostAnswer).or_sooner(look);
+        }
+        match &self.target.installed {
+            Some(installed) if installed.generation == issued.generation => self.settle(issued),
+            Some(_) | None => self.introduce(issued),
+        }
+    }
+
+    /// The target does not have the newest generation.
+    fn introduce(self, issued: &Issued) -> Check {
+        // A leaf of ours is never pushed over a later one of ours.
+        if self.target.has_newer(issued) {
+            return self.watch_for(Reason::NewerElsewhere);
+        }
+        // What an older look saw may be older than a backup that this store was restored from. Looks
+        // are free; a later generation that is overwritten is not.
+        if self.spec.look.enabled && self.target.looked_with != Some(issued.generation) {
+            return self.look(self.case.now, Reason::DriftCheck);
+        }
+        if self.target.installed.is_none() && self.target.api == Api::Unasked {
+            let read_back = self.read_back(Reason::FirstContact);
+            return read_back.or_sooner(self.watch());
+        }
+        if self.is_unexplained(issued) {
+            return self.read_back(Reason::UnknownLeaf).or_sooner(self.watch());
+        }
+        let was_seen = self
+            .target
+            .seen
+            .is_some_and(|seen| seen.generation == issued.generation);
+        let install = match (was_seen, self.spec.on_drift) {
+            (true, OnDrift::Alert) => Check::Never,
+            (true, OnDrift::Repair) => self.install(issued, Reason::Drift),
+            (false, OnDrift::Alert | OnDrift::Repair) => self.install(issued, Reason::NotInstalled),
+        };
+        // A look that is due comes first (a restored backup knows old looks only), and while the
+        // install waits the edge is looked at all the same.
+        self.watch().or_sooner(install)
+    }
+
+    /// Whether the edge serves a later leaf that nobody here knows, or did not tell what it serves, and
+    /// the API was not asked about it since: it may be ours, from a host that went on without us.
+    fn is_unexplained(self, issued: &Issued) -> bool {
+        let looked_at = self.target.looked_at.unwrap_or(self.case.now);
+        let told = self.target.api != Api::Unasked && self.asked_since(looked_at);
+        self.spec.look.enabled
+            && (self.target.serves_later_unknown(issued) || self.target.out_of_reach)
+            && !told
+            && self.target.api != Api::Silent
+    }
+
+    /// Whether the API was asked at `time` or after; what was asked in the future does not count.
+    fn asked_since(self, time: Timestamp) -> bool {
+        let asked_at = self.target.asked_at;
+        asked_at.is_some_and(|at| time <= at && at <= self.case.now + LAST_LOOK)
+    }
+
+    /// The target has the newest generation as far as the API is concerned.
+    fn settle(self, issued: &Issued) -> Check {
+        match &self.target.proving {
+            Some(proving) if proving.generation == issued.generation => {
+                if self.spec.look.enabled {
+                    self.prove(issued, proving)
+                } else {
+                    self.prove_by_read_back(issued, proving)
+                }
+            }
+            Some(_) | None if !self.spec.look.enabled => Check::Never,
+            Some(_) | None if self.target.mismatches >= DOUBTS => self.repair(issued),
+            Some(_) | None if self.target.mismatches > 0 => self.look_after(DOUBT, Reason::Drift),
+            Some(_) | None => self.watch(),
+        }
+    }
+
+    /// Installed, not yet seen: look until the deadline, read back, install once more, look until a
+    /// second deadline, then look slowly (the alert is a matter of the record's reader).
+    fn prove(self, issued: &Issued, proving: &Proving) -> Check {
+        let deadline = proving.since + self.spec.look.deadline;
+        if self.case.now < deadline {
+            if proving.looks == 0 {
+                return self.look(self.case.now, Reason::NotSeen);
+            }
+            // The deadline itself is a moment at which something is decided.
+            let left = deadline.since(self.target.looked_at.unwrap_or(self.case.now));
+            return self.look_after(look_pause(proving.looks).min(left), Reason::NotSeen);
+        }
+        // Nobody may have looked when it passed: the daemon was not running.
+        if self.target.looked_at.is_some_and(|at| at < deadline) {
+            return self.look(self.case.now, Reason::NotSeen);
+        }
+        let look = self.look_slowly(issued, Reason::NotSeen);
+        if proving.reinstalled || proving.unreachable {
+            return look;
+        }
+        if !self.asked_since(deadline) && self.target.api != Api::Silent {
+            return self.read_back(Reason::NotSeen).or_sooner(look);
+        }
+        self.install(issued, Reason::NotSeen).or_sooner(look)
+    }
+
+    /// Looks are switched off: what the API tells counts as seen.
+    fn prove_by_read_back(self, issued: &Issued, proving: &Proving) -> Check {
+        match &self.target.api {
+            Api::Ours { generation } if *generation == issued.generation => Check::Never,
+            Api::Silent => Check::Never,
+            Api::Unasked => self.read_back(Reason::NotSeen),
+            Api::Ours { .. } | Api::Foreign { .. } | Api::Nothing => {
+                let deadline = proving.since + self.spec.look.deadline;
+                let asked_at = self.target.asked_at.unwrap_or(proving.since);
+                if self.case.now >= deadline && !proving.reinstalled {
+                    return self.install(issued, Reason::NotSeen);
+                }
+                let pause = if proving.reinstalled {
+                    SLOW_LOOK
+                } else {
+                    look_pause(proving.looks)
+                };
+                let time = self.not_in_the_future(asked_at + pause, asked_at);
+                if time > self.case.now {
+                    return Check::NotBefore(time, Reason::NotSeen);
+                }
+                self.read_back(Reason::NotSeen)
+            }
+        }
+    }
+
+    /// What had been seen is not served any more. A leaf that nobody here knows is asked about first:
+    /// it may be ours, from a host that went on without us.
+    fn repair(self, issued: &Issued) -> Check {
+        if self.spec.on_drift == OnDrift::Alert {
+            return self.watch();
+        }
+        let step = if self.is_unexplained(issued) {
+            self.read_back(Reason::UnknownLeaf)
+        } else {
+            self.install(issued, Reason::Drift)
+        };
+        self.watch().or_sooner(step)
+    }
+
+    /// Nothing to do but to look again one day.
+    fn watch(self) -> Check {
+        self.watch_for(Reason::DriftCheck)
+    }
+
+    fn watch_for(self, reason: Reason) -> Check {
+        if self.spec.look.enabled {
+            self.look_after(self.spec.look.every.max(FIRST_LOOK), reason)
+        } else {
+            Check::Never
+        }
+    }
+
+    /// Looks while nothing is expected to change soon.
+    fn look_slowly(self, issued: &Issued, reason: Reason) -> Check {
+        if self.spec.look.enabled {
+            let pause = SLOW_LOOK.min((issued.leaf.lifetime() / 20).max(LAST_LOOK));
+            self.look_after(pause, reason)
+        } else {
+            Check::Never
+        }
+    }
+
+    fn look_after(self, pause: Duration, reason: Reason) -> Check {
+        let time = self.target.looked_at.map_or(self.case.now, |from| {
+            self.not_in_the_future(from + pause, from)
+        });
+        self.look(time, reason)
+    }
+
+    fn look(self, time: Timestamp, reason: Reason) -> Check {
+        self.case.at(
+            time,
+            Action::Look {
+                target: self.id.clone(),
+            },
+            reason,
+        )
+    }
+
+    /// A time counted from a moment that has not come yet tells of a clock that was stepped back;
+    /// the moment does not count then.
+    fn not_in_the_future(self, time: Timestamp, from: Timestamp) -> Timestamp {
+        if from > self.case.now + LAST_LOOK {
+            self.case.now
+        } else {
+            time
+        }
+    }
+
+    fn read_back(self, reason: Reason) -> Check {
+        let action = Action::ReadBack {
+            target: self.id.clone(),
+        };
+        let holds = self.holds(&self.spec.read_back_scopes, |trouble| {
+            // The question is the same for every generation.
+            !trouble.needs_a_person()
+        });
+        self.case.unless_held_back(action, reason, holds)
+    }
+
+    fn install(self, issued: &Issued, reason: Reason) -> Check {
+        let trouble = self.target.trouble.as_ref();
+        let own = trouble.filter(|trouble| trouble.generation == Some(issued.generation));
+        let manner = Manner {
+            bind: own.is_some_and(|trouble| trouble.bind)
+                || self.is_stored_elsewhere(issued.generation),
+            // A target that wants another form wants it from the next generation as well.
+            reformat: trouble.is_some_and(|trouble| trouble.reformat),
+            renames: own.map_or(0, |trouble| trouble.renames),
+        };
+        let action = Action::Install {
+            target: self.id.clone(),
+            generation: issued.generation,
+            manner,
+        };
+        let holds = self.holds(&self.spec.install_scopes, |_| false);
+        self.case.unless_held_back(action, reason, holds)
+    }
+
+    fn is_stored_elsewhere(self, generation: u32) -> bool {
+        self.spec.bind_known
+            && self.case.record.targets.iter().any(|(id, other)| {
+                id != self.id
+                    && id.cloud == self.id.cloud
+                    && other.installed.as_ref().is_some_and(|installed| {
+                        installed.generation == generation && !installed.cert_name.is_empty()
+                    })
+            })
+    }
+
+    /// The ladder of this target, and the deadlines of the scopes. What was wrong with another
+    /// generation only counts if `also` says so.
+    fn holds(self, scopes: &[Scope], also: impl Fn(&Trouble) -> bool) -> Vec<Option<Timestamp>> {
+        let urgency = self.case.record.target_urgency(self.target);
+        let newest = self.case.record.issued.as_ref().map(|i| i.generation);
+        let relevant = self.target.trouble.as_ref().filter(|trouble| {
+            trouble.generation.is_none() || trouble.generation == newest || also(trouble)
+        });
+        let ladder = relevant
+            .and_then(|trouble| retry_at(trouble, Ladder::Installs, urgency, self.case.now));
+        let named = self.target.trouble.as_ref();
+        let named = named.and_then(|trouble| named_until(trouble, self.case.now));
+        let closed = scopes
+            .iter()
+            .map(|scope| self.case.circumstances.closed(scope, self.case.now));
+        [ladder, named].into_iter().chain(closed).collect()
+    }
+}
+
+/// The pause before the next look after `looks` looks.
+fn look_pause(looks: u32) -> Duration {
+    let steps = i32::try_from(looks.saturating_sub(1).min(16)).unwrap_or(16);
+    FIRST_LOOK.mul_f64(1.5_f64.powi(steps)).min(LAST_LOOK)
+}

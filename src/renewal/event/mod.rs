@@ -1,0 +1,493 @@
+//! What happened when a step was performed, and how it changes the record.
+//!
+//! Whatever is random was drawn by the shell and arrives as a number from 0.0 to 1.0 (`jitter`,
+//! `picked`).
+
+mod target;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::backoff::named_until;
+use super::record::{
+    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
+    Served, Trouble, Unusable, millionths,
+};
+use crate::certificate::KeyType;
+use crate::name::{DnsName, TargetId};
+use crate::retry::{Class, Failure, Scope};
+use crate::time::{Deadline, Timestamp, Window};
+
+/// Orders older than this no longer count for the brake.
+const BRAKE_MEMORY: Duration = Duration::from_hours(24);
+
+/// After a failed question about renewal: 1 m, 2 m, 4 m … up to six hours (RFC 9773 §4.3.3).
+const ASK_AGAIN_FIRST: Duration = Duration::from_mins(1);
+const ASK_AGAIN_LAST: Duration = Duration::from_hours(6);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The spec, the credentials or the program are not what they were: what waited for a person is
+    /// tried anew.
+    Reconfigured {
+        /// The new digest.
+        digest: String,
+    },
+    /// The CA answered about renewal.
+    RenewalInfoAnswered {
+        /// The suggested window; nothing if the answer makes no sense.
+        window: Option<Window>,
+        /// A page that explains it.
+        explanation: Option<String>,
+        /// Whether the CA answers such questions at all.
+        supported: bool,
+        /// When to ask again.
+        ask_again: Timestamp,
+        /// The place in a window that is new.
+        picked: f64,
+    },
+    /// The CA did not answer about renewal.
+    RenewalInfoFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// An order is about to be sent; from here on it counts for the brake.
+    OrderIntended {
+        /// The issuer's name.
+        issuer: String,
+        /// The URL of the CA's directory.
+        directory: String,
+        /// The names.
+        names: BTreeSet<DnsName>,
+        /// The kind of key.
+        key: KeyType,
+        /// The profile.
+        profile: Option<String>,
+    },
+    /// The CA accepted the order, its URL is stored.
+    OrderAccepted,
+    /// The order under way is over without a certificate: gone, invalid, or for other names than
+    /// are wanted now.
+    OrderDropped,
+    /// Ordering failed.
+    OrderFailed {
+        /// The issuer's name.
+        issuer: String,
+        /// Why.
+        failure: Failure,
+        /// What that means for the order under way.
+        order: OrderFate,
+        /// Spreads the retries.
+        jitter: f64,
+    },
+    /// A certificate was issued and stored.
+    Issued(Box<Issued>),
+    /// A generation is about to be pushed. Should nothing be heard of it again, the target is read
+    /// back before anything is repeated.
+    InstallIntended {
+        /// Where.
+        target: TargetId,
+    },
+    /// The API took a generation.
+    Installed {
+        /// Where.
+        target: TargetId,
+        /// What.
+        installed: Installed,
+    },
+    /// The API did not take a generation, or we do not know that it did.
+    InstallFailed {
+        /// Where.
+        target: TargetId,
+        /// Which.
+        generation: u32,
+        /// Why.
+        failure: Failure,
+        /// Spreads the retries.
+        jitter: f64,
+    },
+    /// The API told what it has.
+    ReadBack {
+        /// Where.
+        target: TargetId,
+        /// What.
+        found: Found,
+    },
+    /// The API did not tell what it has.
+    ReadBackFailed {
+        /// Where.
+        target: TargetId,
+        /// Why.
+        failure: Failure,
+        /// Spreads the retries.
+        jitter: f64,
+    },
+    /// The edge was looked at.
+    Looked {
+        /// Where.
+        target: TargetId,
+        /// What was seen.
+        sight: Sight,
+        /// The addresses that were looked at.
+        addresses: BTreeSet<SocketAddr>,
+    },
+}
+
+/// What a failure means for the order under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderFate {
+    /// It may be taken up again.
+    Open,
+    /// Nothing more can come of it. If it was accepted, or may have been, it counts for the brake.
+    Over,
+    /// The CA refused to take it: it counts for nothing.
+    Refused,
+}
+
+/// What the API has at a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No certificate, or HTTPS is off.
+    Nothing,
+    /// A certificate that is not of this installation.
+    Foreign {
+        /// Its name.
+        cert_name: String,
+    },
+    /// A certificate of this installation.
+    Ours(Installed),
+}
+
+/// What a look at every address of a target saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// All addresses that could be reached served these leaves; one if they agree.
+    Leaves(Vec<Served>),
+    /// At least one address was reached and did not complete the handshake.
+    Broken {
+        /// What it said.
+        why: String,
+        /// The leaves that other addresses served.
+        others: Vec<Served>,
+    },
+    /// No address could be reached, or there was none.
+    Unreachable {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Record {
+    /// Takes in what happened. The only mutation.
+    #[expect(clippy::too_many_lines, reason = "one short arm for each event")]
+    pub fn apply(&mut self, event: Event, now: Timestamp) {
+        if let Some(issued) = &mut self.issued {
+            // The clock was stepped back since; the rail after a success must not come back with it.
+            issued.at = issued.at.min(now);
+        }
+        match event {
+            Event::Reconfigured { digest } => self.reconfigure(digest, now),
+            Event::RenewalInfoAnswered {
+                window,
+                explanation,
+                supported,
+                ask_again,
+                picked,
+            } => {
+                self.answer_renewal_info(RenewalInfo {
+                    window,
+                    picked: millionths(picked),
+                    explanation,
+                    supported,
+                    asked_at: now,
+                    ask_again,
+                    failures: 0,
+                });
+            }
+            Event::RenewalInfoFailed { failure } => self.fail_renewal_info(&failure, now),
+            Event::OrderIntended {
+                issuer,
+                directory,
+                names,
+                key,
+                profile,
+            } => {
+                self.orders.intend(OpenOrder {
+                    intended_at: now,
+                    accepted_at: None,
+                    issuer,
+                    directory,
+                    names,
+                    key,
+                    profile,
+                });
+            }
+            Event::OrderAccepted => {
+                if let Some(open) = &mut self.orders.open {
+                    open.accepted_at = Some(now);
+                }
+            }
+            Event::OrderDropped => self.orders.open = None,
+            Event::OrderFailed {
+                issuer,
+                failure,
+                order,
+                jitter,
+            } => {
+                self.orders.end(order);
+                self.orders.fail(issuer, failure, jitter, now);
+            }
+            Event::Issued(issued) => self.issue(*issued, now),
+            Event::InstallIntended { target } => {
+                let target = self.targets.entry(target).or_default();
+                target.read_back_due = target.api != Api::Silent;
+            }
+            Event::Installed { target, installed } => {
+                self.targets
+                    .entry(target)
+                    .or_default()
+                    .install(installed, now);
+                self.orders.reissues = None;
+            }
+            Event::InstallFailed {
+                target,
+                generation,
+                failure,
+                jitter,
+            } => {
+                self.fail_install(target, generation, failure, jitter, now);
+            }
+            Event::ReadBack { target, found } => self.read_back(target, found, now),
+            Event::ReadBackFailed {
+                target,
+                failure,
+                jitter,
+            } => {
+                let held = self.issued.as_ref().map(|issued| issued.generation);
+                let target = self.targets.entry(target).or_default();
+                target.fail_read_back(failure, jitter, held, now);
+            }
+            Event::Looked {
+                target,
+                sight,
+                addresses,
+            } => {
+                let held = self.issued.as_ref().map(|issued| issued.generation);
+                let target = self.targets.entry(target).or_default();
+                target.look(sight, addresses, held, now);
+            }
+        }
+    }
+
+    /// What waited for a person is forgotten, but for a time that the other side named.
+    fn reconfigure(&mut self, digest: String, now: Timestamp) {
+        self.digest = digest;
+        let waits =
+            |trouble: &Option<Trouble>| trouble.as_ref().is_some_and(Trouble::needs_a_person);
+        if waits(&self.orders.trouble) {
+            self.orders.forget_trouble(now);
+        }
+        if waits(&self.orders.reissues) {
+            self.orders.reissues = None;
+        }
+        for target in self.targets.values_mut() {
+            let named = target.trouble.as_ref().and_then(|t| named_until(t, now));
+            if waits(&target.trouble) && named.is_none() {
+                target.trouble = None;
+            }
+            if target.api == Api::Silent {
+                target.api = Api::Unasked;
+            }
+        }
+    }
+
+    /// Keeps the place that was picked while the window stays what it was; a fresh pick at every
+    /// answer could put a renewal off for ever. An answer that is stale at once is asked for again
+    /// in a minute.
+    fn answer_renewal_info(&mut self, mut answer: RenewalInfo) {
+        let Some(issued) = &mut self.issued else {
+            return;
+        };
+        answer.ask_again = answer.ask_again.max(answer.asked_at + ASK_AGAIN_FIRST);
+        if let Some(before) = &issued.renewal_info
+            && before.window == answer.window
+        {
+            answer.picked = before.picked;
+        }
+        issued.renewal_info = Some(answer);
+    }
+
+    /// Asked again on a ladder, but not before the time that the CA named.
+    fn fail_renewal_info(&mut self, failure: &Failure, now: Timestamp) {
+        let Some(issued) = &mut self.issued else {
+            return;
+        };
+        let before = issued.renewal_info.take();
+        let failures = before.as_ref().map_or(0, |info| info.failures);
+        let delay = ASK_AGAIN_FIRST.saturating_mul(2_u32.saturating_pow(failures.min(16)));
+        issued.renewal_info = Some(RenewalInfo {
+            asked_at: now,
+            ask_again: failure
+                .not_before
+                .unwrap_or(now)
+                .max(now + delay.min(ASK_AGAIN_LAST)),
+            failures: failures.saturating_add(1),
+            ..before.unwrap_or(RenewalInfo {
+                window: None,
+                picked: 0.0,
+                explanation: None,
+                supported: true,
+                asked_at: now,
+                ask_again: now,
+                failures: 0,
+            })
+        });
+    }
+
+    fn issue(&mut self, issued: Issued, now: Timestamp) {
+        self.newest_generation = self.newest_generation.max(issued.generation);
+        self.orders.open = None;
+        self.orders.forget_trouble(now);
+        self.issued = Some(issued);
+    }
+
+    fn fail_install(
+        &mut self,
+        target: TargetId,
+        generation: u32,
+        failure: Failure,
+        jitter: f64,
+        now: Timestamp,
+    ) {
+        let target = self.targets.entry(target).or_default();
+        let before = target.trouble.take().filter(|trouble| {
+            // What was wrong with another generation says nothing about this one, but a refusal of
+            // generation after generation must not start its ladder anew each time.
+            trouble.generation == Some(generation)
+                || matches!(trouble.class(), Class::After | Class::Backoff)
+        });
+        let trouble = Trouble::add(before, failure.clone(), Some(generation), jitter, now);
+        let class = trouble.class();
+        target.trouble = Some(trouble);
+        match class {
+            Class::Reconcile => target.read_back_due = target.api != Api::Silent,
+            Class::Reissue => {
+                target.read_back_due = false;
+                self.refuse_generation(generation, failure, jitter, now);
+            }
+            Class::After
+            | Class::Backoff
+            | Class::Bug
+            | Class::Operator
+            | Class::Refresh
+            | Class::Reformat
+            | Class::Rename => target.read_back_due = false,
+        }
+    }
+
+    /// Drops a pair that was refused for good. Several targets may refuse the same generation; it
+    /// counts once.
+    fn refuse_generation(
+        &mut self,
+        generation: u32,
+        failure: Failure,
+        jitter: f64,
+        now: Timestamp,
+    ) {
+        let Some(issued) = &mut self.issued else {
+            return;
+        };
+        if issued.generation != generation || issued.unusable.is_some() {
+            return;
+        }
+        issued.unusable = Some(Unusable {
+            code: failure.code.clone(),
+            at: now,
+        });
+        let before = self.orders.reissues.take();
+        self.orders.reissues = Some(Trouble::add(before, failure, Some(generation), jitter, now));
+    }
+
+    /// A name of ours with a generation that we do not know comes from a time after the backup that
+    /// this store was restored from, or from a host that went on without us: the counter continues
+    /// above it.
+    fn read_back(&mut self, target: TargetId, found: Found, now: Timestamp) {
+        if let Found::Ours(installed) = &found {
+            self.newest_generation = self.newest_generation.max(installed.generation);
+        }
+        self.targets.entry(target).or_default().find(found, now);
+    }
+}
+
+// === impl Orders ===
+
+impl Orders {
+    fn intend(&mut self, open: OpenOrder) {
+        let now = open.intended_at;
+        self.accepted
+            .retain(|order| now.since(order.at) < BRAKE_MEMORY);
+        self.accepted.push(AcceptedOrder { at: now });
+        self.open = Some(open);
+    }
+
+    fn fail(&mut self, issuer: String, failure: Failure, jitter: f64, now: Timestamp) {
+        let trouble = self.issuers.entry(issuer).or_insert(IssuerTrouble {
+            failures: 0,
+            since: now,
+            named: None,
+        });
+        if trouble.failures == 0 {
+            trouble.since = now;
+        }
+        trouble.failures = trouble.failures.saturating_add(1);
+        let named = failure.not_before.filter(|_| failure.scope == Scope::Here);
+        trouble.named = named.map(|until| Deadline { until, set_at: now });
+        self.trouble = Some(Trouble::add(
+            self.trouble.take(),
+            failure,
+            None,
+            jitter,
+            now,
+        ));
+    }
+
+    /// Ends all rows of failures, but not the times that were named.
+    fn forget_trouble(&mut self, now: Timestamp) {
+        self.trouble = None;
+        self.issuers.retain(|_, trouble| {
+            trouble.failures = 0;
+            trouble.since = now;
+            trouble.named = trouble.named.filter(|named| named.holding(now).is_some());
+            trouble.named.is_some()
+        });
+    }
+
+    /// The brake counts what the CA accepted. An order that it refused does not count, or an outage
+    /// of the CA would use up the day's orders; one of which nothing is known (its answer was lost,
+    /// the process was killed, a step panicked) does.
+    fn end(&mut self, fate: OrderFate) {
+        match fate {
+            OrderFate::Open => {}
+            OrderFate::Over => self.open = None,
+            OrderFate::Refused => self.take_back(),
+        }
+    }
+
+    fn take_back(&mut self) {
+        let Some(refused) = self.open.take() else {
+            return;
+        };
+        let place = self
+            .accepted
+            .iter()
+            .rposition(|order| order.at == refused.intended_at);
+        if let Some(place) = place {
+            self.accepted.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! What happened at one target, and how it changes what is known of it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::{Found, Sight};
+use crate::renewal::record::{Api, Installed, Proving, Seen, Served, TargetRecord, Trouble};
+use crate::retry::Failure;
+use crate::time::Timestamp;
+
+/// An edge that leads elsewhere at every look is not followed for ever.
+const MOST_ADDRESSES: usize = 64;
+
+impl TargetRecord {
+    pub(super) fn install(&mut self, installed: Installed, now: Timestamp) {
+        let generation = installed.generation;
+        let repeated = self
+            .proving
+            .as_ref()
+            .is_some_and(|proving| proving.generation == generation);
+        self.proving = Some(Proving {
+            generation,
+            since: now,
+            looks: 0,
+            reinstalled: repeated,
+            unreachable: false,
+            addresses: BTreeSet::new(),
+        });
+        // A 200 is a promise, not an answer to the question what is there.
+        if self.api != Api::Silent {
+            self.api = Api::Unasked;
+        }
+        self.installed = Some(installed);
+        self.read_back_due = false;
+        self.mismatches = 0;
+        self.trouble = None;
+    }
+
+    pub(super) fn find(&mut self, found: Found, now: Timestamp) {
+        self.step_back(now);
+        self.read_back_due = false;
+        self.asked_at = Some(now);
+        // A trouble that no install has begun was about reading back.
+        self.trouble = self.trouble.take().filter(|t| t.generation.is_some());
+        match found {
+            Found::Nothing => self.find_other(Api::Nothing),
+            Found::Foreign { cert_name } => self.find_other(Api::Foreign { cert_name }),
+            Found::Ours(installed) => self.find_ours(installed, now),
+        }
+    }
+
+    fn find_ours(&mut self, installed: Installed, now: Timestamp) {
+        let generation = installed.generation;
+        let api = Api::Ours { generation };
+        let proving = self.proving.as_ref();
+        if proving.is_some_and(|proving| generation < proving.generation) {
+            return self.find_other(api);
+        }
+        self.api = api;
+        if self.installed.as_ref().map(|i| i.generation) != Some(generation) {
+            self.proving = Some(Proving {
+                generation,
+                since: now,
+                looks: 0,
+                reinstalled: false,
+                unreachable: false,
+                addresses: BTreeSet::new(),
+            });
+        }
+        self.installed = Some(installed);
+        self.end_trouble_with(generation);
+    }
+
+    /// What was wrong with a generation is over once that generation is there. That another one is
+    /// there says nothing: its ladder must go on.
+    fn end_trouble_with(&mut self, generation: u32) {
+        self.trouble = self
+            .trouble
+            .take()
+            .filter(|trouble| trouble.generation != Some(generation));
+    }
+
+    /// The API may lag behind an install as the edge does: while one is being proven, its deadline
+    /// decides and not the first look.
+    fn find_other(&mut self, api: Api) {
+        self.api = api;
+        match &mut self.proving {
+            Some(proving) => proving.looks = proving.looks.saturating_add(1),
+            None => self.installed = None,
+        }
+    }
+
+    pub(super) fn fail_read_back(
+        &mut self,
+        failure: Failure,
+        jitter: f64,
+        held: Option<u32>,
+        now: Timestamp,
+    ) {
+        self.step_back(now);
+        self.asked_at = Some(now);
+        let before = self.trouble.take();
+        // A row that began with a generation that is not held any more goes on as one of reading back:
+        // what is about that generation alone would hold nothing back.
+        let generation = before.as_ref().and_then(|trouble| trouble.generation);
+        let generation = generation.filter(|generation| Some(*generation) == held);
+        let trouble = Trouble::add(before.clone(), failure, generation, jitter, now);
+        if trouble.needs_a_person() {
+            // A policy that allows to install but not to read must not stop the installs, nor make
+            // them forget their ladder.
+            self.api = Api::Silent;
+            self.read_back_due = false;
+            self.trouble = before.filter(|trouble| trouble.generation.is_some());
+        } else {
+            // What it told before is older than the question.
+            self.api = Api::Unasked;
+            self.trouble = Some(trouble);
+        }
+    }
+
+    /// Forgets what happened in the future: the clock was stepped back since, and what is counted from
+    /// such a moment would not come for that long.
+    fn step_back(&mut self, now: Timestamp) {
+        self.looked_at = self.looked_at.filter(|at| *at <= now);
+        self.asked_at = self.asked_at.filter(|at| *at <= now);
+        if let Some(proving) = &mut self.proving {
+            proving.since = proving.since.min(now);
+        }
+    }
+
+    pub(super) fn look(
+        &mut self,
+        sight: Sight,
+        addresses: BTreeSet<SocketAddr>,
+        held: Option<u32>,
+        now: Timestamp,
+    ) {
+        self.step_back(now);
+        if let Some(proving) = &mut self.proving {
+            proving.remember(addresses);
+        }
+        self.looked_at = Some(now);
+        self.looked_with = held;
+        let (leaves, complaint, unreachable) = match sight {
+            Sight::Leaves(leaves) => (leaves, None, false),
+            Sight::Broken { why, others } => (others, Some(why), false),
+            Sight::Unreachable { why } => (Vec::new(), Some(why), true),
+        };
+        let proof = match (leaves.as_slice(), &complaint) {
+            ([only], None) if only.chain_as_stored => only.generation,
+            _ => None,
+        };
+        self.out_of_reach = unreachable;
+        self.look_failure = Some(complaint.unwrap_or_else(|| describe(&leaves)));
+        if let Some(urgent) = leaves.into_iter().min_by_key(|leaf| leaf.not_after) {
+            self.served = Some(urgent);
+        }
+        match proof {
+            Some(generation) if self.expects(generation) => self.prove(generation, now),
+            Some(_) | None => self.miss(unreachable),
+        }
+    }
+
+    /// Whether seeing this generation proves something: it is what was installed, or it is newer
+    /// than what we believe to have installed (the answer to its install was lost).
+    fn expects(&self, generation: u32) -> bool {
+        self.installed
+            .as_ref()
+            .is_none_or(|installed| installed.generation <= generation)
+    }
+
+    fn prove(&mut self, generation: u32, now: Timestamp) {
+        self.look_failure = None;
+        self.mismatches = 0;
+        self.proving = None;
+        self.read_back_due = false;
+        if self.seen.is_none_or(|seen| seen.generation != generation) {
+            self.seen = Some(Seen {
+                generation,
+                at: now,
+            });
+        }
+        if self
+            .installed
+            .as_ref()
+            .is_none_or(|installed| installed.generation != generation)
+        {
+            self.installed = Some(Installed {
+                generation,
+                at: now,
+                cert_name: String::new(),
+                cert_id: None,
+                cert_region: None,
+            });
+            self.api = Api::Ours { generation };
+        }
+        self.end_trouble_with(generation);
+    }
+
+    fn miss(&mut self, unreachable: bool) {
+        match &mut self.proving {
+            Some(proving) => {
+                proving.looks = proving.looks.saturating_add(1);
+                proving.unreachable = unreachable;
+            }
+            // An address that we cannot reach says nothing about what it serves.
+            None if unreachable => {}
+            None => self.mismatches = self.mismatches.saturating_add(1),
+        }
+    }
+}
+
+impl Proving {
+    /// Keeps the addresses of all looks, and when that becomes too many, those of the last one.
+    fn remember(&mut self, looked_at: BTreeSet<SocketAddr>) {
+        if self.addresses.union(&looked_at).count() > MOST_ADDRESSES {
+            self.addresses.clear();
+        }
+        self.addresses.extend(looked_at);
+    }
+}
+
+/// What is worth saying about leaves that prove nothing.
+fn describe(leaves: &[Served]) -> String {
+    match leaves {
+        [] => "no certificate was seen".to_owned(),
+        [only] if only.generation.is_some() && !only.chain_as_stored => {
+            "the edge serves our certificate with another chain than stored".to_owned()
+        }
+        [only] if only.generation.is_none() => format!(
+            "the edge serves a certificate that is not ours ({})",
+            only.fingerprint.short(16)
+        ),
+        [_] => "the edge serves an older generation".to_owned(),
+        several => format!(
+            "the addresses serve {} different certificates",
+            several.len()
+        ),
+    }
+}

@@ -1,0 +1,384 @@
+use super::*;
+use crate::renewal::fixtures::*;
+use crate::retry::Class;
+
+/// What is stored is what is taken up again.
+#[track_caller]
+fn survives_the_store(record: &Record) {
+    let text = serde_json::to_string(record).unwrap();
+    let again: Record = serde_json::from_str(&text).unwrap();
+    assert_eq!(*record, again);
+}
+
+fn renewal_info(window: Option<Window>, picked: f64) -> Event {
+    Event::RenewalInfoAnswered {
+        window,
+        explanation: None,
+        supported: true,
+        ask_again: START + HOUR,
+        picked,
+    }
+}
+
+fn picked(record: &Record) -> f64 {
+    let info = record.issued.as_ref().unwrap().renewal_info.as_ref();
+    info.unwrap().picked
+}
+
+fn is(one: f64, other: f64) -> bool {
+    (one - other).abs() < 1e-9
+}
+
+#[test]
+fn a_place_in_a_window_is_picked_once() {
+    let first = window(59.0, 61.0);
+    let mut record = healthy(START).after([renewal_info(first, 0.25)], START);
+    record.apply(renewal_info(first, 0.75), START);
+    assert!(is(picked(&record), 0.25), "the same window");
+    record.apply(renewal_info_failed(), START);
+    record.apply(renewal_info(first, 0.75), START);
+    assert!(is(picked(&record), 0.25), "a failure in between");
+    record.apply(renewal_info(window(1.0, 2.0), 0.75), START);
+    assert!(is(picked(&record), 0.75), "another window");
+}
+
+#[test]
+fn what_was_drawn_comes_back_from_the_store() {
+    for drawn in [0.123_456_789_012_345_68, 0.1 + 0.2, f64::NAN, -1.0, 7.0] {
+        let events = [
+            renewal_info(window(59.0, 61.0), drawn),
+            Event::OrderFailed {
+                issuer: "first".to_owned(),
+                failure: backoff(),
+                order: OrderFate::Open,
+                jitter: drawn,
+            },
+        ];
+        let record = healthy(START).after(events, START);
+        survives_the_store(&record);
+        assert!((0.0..=1.0).contains(&picked(&record)), "{drawn}");
+    }
+}
+
+#[test]
+fn the_window_dies_with_its_certificate() {
+    let mut record = healthy(START).after([renewal_info(window(1.0, 2.0), 0.5)], START);
+    let next = Issued {
+        renewal_info: None,
+        ..issued(2, day(2.0))
+    };
+    record.apply(Event::Issued(Box::new(next)), day(2.0));
+    assert_eq!(record.issued.unwrap().renewal_info, None);
+}
+
+#[test]
+fn answers_about_renewal_without_a_certificate_are_nothing() {
+    let events = [renewal_info_failed(), renewal_info(None, 0.5)];
+    assert_eq!(Record::default().after(events, START), Record::default());
+}
+
+#[test]
+fn a_question_that_fails_for_long_is_asked_every_six_hours() {
+    let mut record = healthy(START);
+    for _ in 0..40 {
+        record.apply(renewal_info_failed(), START);
+    }
+    let info = record.issued.unwrap().renewal_info.unwrap();
+    assert_eq!((info.failures, info.ask_again), (40, START + HOUR * 6));
+}
+
+#[test]
+fn the_brake_counts_what_the_ca_accepted_or_may_have() {
+    let mut record = Record::default().after([intended(&["v.example.com"])], START);
+    assert_eq!(
+        record.orders.accepted.len(),
+        1,
+        "killed with the intent stored"
+    );
+    let refused = [
+        intended(&["v.example.com"]),
+        order_ended("first", backoff(), OrderFate::Refused),
+    ];
+    record = record.after(refused, START + SECOND);
+    assert_eq!(
+        record.orders.accepted,
+        [AcceptedOrder { at: START }],
+        "refused"
+    );
+    assert_eq!(record.orders.open, None);
+    let invalid = [
+        intended(&["v.example.com"]),
+        Event::OrderAccepted,
+        order_failed("first", backoff()),
+    ];
+    record = record.after(invalid, START + SECOND * 2);
+    assert_eq!(record.orders.accepted.len(), 2, "accepted, then invalid");
+    assert!(record.orders.open.is_some(), "it may be taken up again");
+    let lost = [
+        intended(&["v.example.com"]),
+        order_ended("first", backoff(), OrderFate::Over),
+    ];
+    let lost = record.clone().after(lost, START + SECOND * 3);
+    assert_eq!(lost.orders.accepted.len(), 3, "it may have been accepted");
+    assert_eq!(lost.orders.open, None);
+    let panicked = [
+        intended(&["v.example.com"]),
+        order_failed("first", backoff()),
+    ];
+    let panicked = record.clone().after(panicked, START + SECOND * 3);
+    assert_eq!(panicked.orders.accepted.len(), 3, "nothing is known of it");
+    let record = record.after([intended(&["v.example.com"])], START + DAY + SECOND);
+    let left: Vec<Timestamp> = record
+        .orders
+        .accepted
+        .iter()
+        .map(|order| order.at)
+        .collect();
+    assert_eq!(left, [START + SECOND * 2, START + DAY + SECOND], "a day");
+    survives_the_store(&record);
+}
+
+#[test]
+fn a_success_ends_the_row_of_failed_orders() {
+    let failed = [
+        intended(&["v.example.com"]),
+        Event::OrderAccepted,
+        order_failed("first", backoff()),
+        order_failed("second", operator()),
+    ];
+    let record = Record::default().after(failed, START);
+    assert_eq!(record.orders.trouble.as_ref().unwrap().in_a_row, 2);
+    assert_eq!(record.orders.issuers.len(), 2);
+    let record = record.after([Event::Issued(Box::new(issued(1, START)))], START);
+    assert_eq!(
+        (record.orders.trouble, record.orders.open),
+        (None, None),
+        "and the order under way"
+    );
+    assert_eq!(record.newest_generation, 1);
+}
+
+#[test]
+fn a_time_that_an_issuer_named_is_its_own() {
+    let mut named = backoff();
+    named.not_before = Some(START + HOUR);
+    let mut wide = named.clone();
+    wide.scope = Scope::Ca {
+        directory: DIRECTORY.to_owned(),
+    };
+    let events = [order_failed("first", named), order_failed("second", wide)];
+    let record = Record::default().after(events, START);
+    let named = |issuer: &str| record.orders.issuers[issuer].named;
+    assert_eq!(named("first").unwrap().until, START + HOUR);
+    assert_eq!(named("second"), None, "a deadline of the CA, not of ours");
+    let issued = Event::Issued(Box::new(issued(1, START)));
+    let record = record.after([issued], START + MINUTE);
+    let left = record.orders.issuers["first"];
+    assert_eq!(left.failures, 0, "the row ends");
+    assert_eq!(left.named.unwrap().until, START + HOUR, "the time stands");
+    assert_eq!(record.orders.issuers.len(), 1);
+}
+
+#[test]
+fn several_targets_that_refuse_a_generation_count_once() {
+    let refuse = failure("Certificate.Expired", &[(Class::Reissue, 9)]);
+    let at = |domain: &str, generation| Event::InstallFailed {
+        target: target_id(domain),
+        generation,
+        failure: refuse.clone(),
+        jitter: 0.5,
+    };
+    let mut record = healthy(START).after([at("v.example.com", 1), at("w.example.com", 1)], START);
+    assert_eq!(record.orders.reissues.as_ref().unwrap().in_a_row, 1);
+    assert_eq!(record.usable(START), None);
+    record.apply(Event::Issued(Box::new(issued(2, START))), START);
+    record.apply(at("w.example.com", 1), START);
+    assert!(
+        record.usable(START).is_some(),
+        "a late word about an old one"
+    );
+    record.apply(at("v.example.com", 2), START);
+    assert_eq!(record.orders.reissues.as_ref().unwrap().in_a_row, 2);
+    survives_the_store(&record);
+    record.apply(Event::Issued(Box::new(issued(3, START))), START);
+    record.apply(was_installed(3, START), START);
+    assert_eq!(record.orders.reissues, None, "one was taken");
+}
+
+#[test]
+fn reconfigured_forgets_what_waits_for_a_person_and_nothing_else() {
+    let waiting = [
+        order_failed("first", operator()),
+        install_failed(1, operator()),
+        read_back_failed(operator()),
+    ];
+    let changed = Event::Reconfigured {
+        digest: "new".to_owned(),
+    };
+    let record = healthy(START)
+        .after(waiting, START)
+        .after([changed.clone()], START);
+    assert_eq!(record.digest, "new");
+    assert_eq!(record.orders, Orders::default());
+    let target = &record.targets[&the_target()];
+    assert_eq!((&target.trouble, &target.api), (&None, &Api::Unasked));
+
+    let failing = [
+        order_failed("first", backoff()),
+        install_failed(1, backoff()),
+    ];
+    let before = healthy(START).after(failing, START);
+    let after = before.clone().after([changed], START);
+    let digest = "new".to_owned();
+    assert_eq!(after, Record { digest, ..before });
+}
+
+#[test]
+fn an_install_begins_a_proof_and_a_repetition_the_second_one() {
+    let mut record = healthy(START).after([was_installed(2, day(1.0))], day(1.0));
+    let proving = record.target().proving.clone().unwrap();
+    assert_eq!((proving.since, proving.reinstalled), (day(1.0), false));
+    record.apply(unreachable(), day(1.0));
+    assert!(record.target().proving.clone().unwrap().unreachable);
+    record.apply(was_installed(2, day(2.0)), day(2.0));
+    let proving = record.target().proving.clone().unwrap();
+    assert_eq!((proving.since, proving.reinstalled), (day(2.0), true));
+    record.apply(was_installed(3, day(3.0)), day(3.0));
+    assert!(
+        !record.target().proving.clone().unwrap().reinstalled,
+        "another one"
+    );
+    survives_the_store(&record);
+}
+
+#[test]
+fn a_proof_ends_what_was_wrong() {
+    let leaf = served(&issued(2, day(1.0)));
+    let mut record = healthy(START).after([install_failed(2, backoff())], day(1.0));
+    record.apply(looked(std::slice::from_ref(&leaf)), day(1.0));
+    let target = record.target();
+    assert_eq!(target.seen.unwrap().generation, 2, "it had happened");
+    assert_eq!(target.installed.as_ref().unwrap().generation, 2);
+    assert_eq!((&target.trouble, &target.look_failure), (&None, &None));
+    let older = looked(&[served(&issued(1, START))]);
+    record.apply(older.clone(), day(1.0));
+    let target = record.target();
+    assert_eq!(target.mismatches, 1, "an older one proves nothing");
+    assert_eq!(target.served.as_ref().unwrap().generation, Some(1));
+    record.apply(older, day(1.0));
+    assert_eq!(record.target().mismatches, 2);
+    record.apply(looked(&[leaf]), day(1.0));
+    assert_eq!(record.target().mismatches, 0);
+}
+
+#[test]
+fn what_is_wrong_with_an_edge_is_said() {
+    let good = served(&issued(1, START));
+    let chain = Served {
+        chain_as_stored: false,
+        ..good.clone()
+    };
+    let cases: [(Vec<Served>, &str); 4] = [
+        (Vec::new(), "no certificate was seen"),
+        (
+            vec![chain],
+            "the edge serves our certificate with another chain than stored",
+        ),
+        (
+            vec![unknown_leaf(START), good.clone()],
+            "the addresses serve 2 different certificates",
+        ),
+        (
+            vec![unknown_leaf(START)],
+            "the edge serves a certificate that is not ours",
+        ),
+    ];
+    for (leaves, said) in cases {
+        let mut record = healthy(START).after([looked(&leaves)], START);
+        let why = record.target().look_failure.clone().unwrap();
+        assert!(why.starts_with(said), "{why}");
+    }
+}
+
+#[test]
+fn a_step_back_of_the_clock_does_not_put_a_deadline_off() {
+    let mut record = healthy(START).after([was_installed(2, day(9.0))], day(9.0));
+    record.apply(looked(&[]), day(1.0));
+    assert_eq!(record.target().proving.clone().unwrap().since, day(1.0));
+    let mut record = healthy(START).after([Event::Issued(Box::new(issued(2, day(9.0))))], day(9.0));
+    record.apply(unreachable(), day(1.0));
+    assert_eq!(record.issued.unwrap().at, day(1.0), "nor the next order");
+}
+
+#[test]
+fn a_trouble_ends_with_its_generation_only() {
+    let ours = |generation| read_back(Found::Ours(installed(generation, day(1.0))));
+    let record = healthy(START).after([install_failed(2, backoff())], day(1.0));
+    let mut same = record.clone().after([ours(1)], day(1.0));
+    assert!(
+        same.target().trouble.is_some(),
+        "the old one is still there"
+    );
+    let mut other = record.after([ours(2)], day(1.0));
+    assert_eq!(other.target().trouble, None);
+    let asked = healthy(START).after([read_back_failed(backoff())], day(1.0));
+    let mut asked = asked.after([read_back(Found::Nothing)], day(1.0));
+    assert_eq!(asked.target().trouble, None, "reading back works again");
+    assert_eq!(asked.target().installed, None);
+}
+
+#[test]
+fn an_install_of_which_nothing_was_heard_is_read_back() {
+    let intended = || Event::InstallIntended {
+        target: the_target(),
+    };
+    let mut record = healthy(START).after([intended()], START);
+    assert!(record.target().read_back_due, "killed in the middle");
+    let mut refused = record.clone().after([install_failed(1, backoff())], START);
+    assert!(!refused.target().read_back_due, "it was refused");
+    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
+    let mut lost = record.clone().after([install_failed(1, lost)], START);
+    assert!(lost.target().read_back_due, "its answer was lost");
+    let mut taken = record.after([was_installed(1, START)], START);
+    assert!(!taken.target().read_back_due, "it was taken");
+}
+
+#[test]
+fn a_time_that_the_ca_named_holds_the_question_about_renewal_back() {
+    let mut named = backoff();
+    named.not_before = Some(START + HOUR * 9);
+    let record = healthy(START).after([Event::RenewalInfoFailed { failure: named }], START);
+    let info = record.issued.unwrap().renewal_info.unwrap();
+    assert_eq!(info.ask_again, START + HOUR * 9);
+}
+
+#[test]
+fn an_install_is_proven_at_every_address_that_was_looked_at_since() {
+    let look = |number: u16| Event::Looked {
+        target: the_target(),
+        sight: Sight::Leaves(Vec::new()),
+        addresses: [([192, 0, 2, 1], number).into()].into(),
+    };
+    let mut record = healthy(START).after([was_installed(1, START), look(1), look(2)], START);
+    let known = |record: &mut Record| record.target().proving.clone().unwrap().addresses.len();
+    assert_eq!(known(&mut record), 2);
+    record = record.after((1..=64).map(look), START);
+    assert_eq!(known(&mut record), 64);
+    record.apply(look(65), START);
+    assert_eq!(known(&mut record), 1, "not for ever");
+    record.apply(was_installed(1, START), START);
+    assert_eq!(known(&mut record), 0, "another attempt");
+}
+
+#[test]
+fn a_read_back_that_fails_is_held_back_whatever_install_failed_before() {
+    let next = Event::Issued(Box::new(issued(2, START)));
+    let events = [
+        install_failed(1, backoff()),
+        next,
+        read_back_failed(backoff()),
+    ];
+    let mut record = healthy(START).after(events, START);
+    let trouble = record.target().trouble.clone().unwrap();
+    assert_eq!((trouble.generation, trouble.in_a_row), (None, 2));
+}

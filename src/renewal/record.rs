@@ -1,0 +1,445 @@
+//! Everything that is known about one certificate, exactly as it is stored.
+//!
+//! Facts are nested in what they are about: the suggested window and the chosen time live inside
+//! [`Issued`] and die with it. Facts about a target live at the record, keyed by target, each tagged
+//! with its generation; they stay when a target leaves the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Urgency;
+use crate::certificate::{Fingerprint, KeyType, Leaf};
+use crate::name::{DnsName, TargetId};
+use crate::retry::{Class, Failure};
+use crate::time::{Deadline, Timestamp, Window};
+
+/// The life of one certificate so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// A digest of what failures for a person hang on: the spec, the credentials, the program's
+    /// version. Empty until the first step.
+    pub digest: String,
+    /// The highest generation ever seen, here or at a target. The next order makes the next one.
+    pub newest_generation: u32,
+    /// The newest generation that we hold.
+    pub issued: Option<Issued>,
+    /// What happened with orders.
+    pub orders: Orders,
+    /// What is known of each target.
+    pub targets: BTreeMap<TargetId, TargetRecord>,
+}
+
+/// The newest generation and everything that is about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Counted up per certificate.
+    pub generation: u32,
+    /// What the leaf says.
+    pub leaf: Leaf,
+    /// Names that the CA added without being asked.
+    pub extra_names: BTreeSet<DnsName>,
+    /// The fingerprints of the whole chain, the leaf first.
+    pub chain: Vec<Fingerprint>,
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The URL of the account that ordered it.
+    pub account: String,
+    /// The profile that was asked for.
+    pub profile: Option<String>,
+    /// When we received it.
+    pub at: Timestamp,
+    /// What the CA says about its renewal; nothing until it was asked.
+    pub renewal_info: Option<RenewalInfo>,
+    /// Why it must not be installed any more, if so.
+    pub unusable: Option<Unusable>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// The last answer about renewal (RFC 9773), or the lack of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RenewalInfo {
+    /// The suggested window; nothing if the CA has none, or none that makes sense.
+    pub window: Option<Window>,
+    /// The place inside the window, 0.0 to 1.0: chosen once and kept while the window stays.
+    pub picked: f64,
+    /// A page that explains the window.
+    pub explanation: Option<String>,
+    /// Whether the CA answers such questions at all.
+    pub supported: bool,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// When to ask again.
+    pub ask_again: Timestamp,
+    /// Failed questions in a row.
+    pub failures: u32,
+}
+
+/// Why a generation must not be installed any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unusable {
+    /// The code that refused it.
+    pub code: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What happened with orders.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The orders that a CA accepted in the last day, or may have accepted.
+    pub accepted: Vec<AcceptedOrder>,
+    /// The order under way.
+    pub open: Option<OpenOrder>,
+    /// What is wrong with ordering.
+    pub trouble: Option<Trouble>,
+    /// Generations in a row that were refused as unusable.
+    pub reissues: Option<Trouble>,
+    /// What is wrong with each issuer since the last success.
+    pub issuers: BTreeMap<String, IssuerTrouble>,
+}
+
+/// An order that counts for the brake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedOrder {
+    /// When its intent was stored.
+    pub at: Timestamp,
+}
+
+/// An order of which only the CA knows how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOrder {
+    /// When its intent was stored.
+    pub intended_at: Timestamp,
+    /// When the CA accepted it; nothing if we do not know that it did.
+    pub accepted_at: Option<Timestamp>,
+    /// The issuer's name.
+    pub issuer: String,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The names ordered.
+    pub names: BTreeSet<DnsName>,
+    /// The kind of key.
+    pub key: KeyType,
+    /// The profile asked for.
+    pub profile: Option<String>,
+}
+
+/// How long an issuer has been failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerTrouble {
+    /// Failures in a row; none if only a named time is left.
+    pub failures: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// The time that it named for this certificate alone. What it named for more than that is a
+    /// deadline of that scope.
+    pub named: Option<Deadline>,
+}
+
+/// Failures in a row of one kind of step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The last failure.
+    pub failure: Failure,
+    /// The generation that it was about, if any.
+    pub generation: Option<u32>,
+    /// Failures in a row, whatever their code: the rung of the ladder.
+    pub in_a_row: u32,
+    /// Failures in a row by code: the place in the code's own course. Kept per code, so that two
+    /// codes in turns still reach the end of theirs.
+    pub by_code: BTreeMap<String, u32>,
+    /// When the row began.
+    pub since: Timestamp,
+    /// When the last one happened.
+    pub last_at: Timestamp,
+    /// A number from 0.0 to 1.0 that spreads the retries of many certificates.
+    pub jitter: f64,
+    /// How often a new certificate name was taken.
+    pub renames: u8,
+    /// Whether the PEM is to be encoded anew.
+    pub reformat: bool,
+    /// Whether the certificate may be stored under its name already, though it was not bound: an
+    /// answer was lost, or said so.
+    pub bind: bool,
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// What the API took from us last, or showed to be there.
+    pub installed: Option<Installed>,
+    /// What the edge served at the last look that saw something.
+    pub served: Option<Served>,
+    /// The last generation that every address was seen to serve.
+    pub seen: Option<Seen>,
+    /// An install whose effect has not been seen yet.
+    pub proving: Option<Proving>,
+    /// When the edge was last looked at.
+    pub looked_at: Option<Timestamp>,
+    /// The newest generation that we held at that look.
+    pub looked_with: Option<u32>,
+    /// Whether that look reached no address at all.
+    pub out_of_reach: bool,
+    /// What the last look found wrong, for people.
+    pub look_failure: Option<String>,
+    /// Looks in a row that missed what had been seen before.
+    pub mismatches: u32,
+    /// What the API tells about the target.
+    pub api: Api,
+    /// When the API was last asked.
+    pub asked_at: Option<Timestamp>,
+    /// Whether it must be read back before anything else is done: an answer was lost.
+    pub read_back_due: bool,
+    /// What is wrong with installing and reading back.
+    pub trouble: Option<Trouble>,
+}
+
+/// A generation at a target, as the API knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The generation.
+    pub generation: u32,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Under which name; empty if only the edge told.
+    pub cert_name: String,
+    /// Under which id, if that is known.
+    pub cert_id: Option<i64>,
+    /// The region that the id belongs to.
+    pub cert_region: Option<String>,
+}
+
+/// A leaf that the edge served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// Its first moment of validity.
+    pub not_before: Timestamp,
+    /// Its last moment of validity.
+    pub not_after: Timestamp,
+    /// Which of our generations it is, if the store knows it.
+    pub generation: Option<u32>,
+    /// Whether the rest of the chain was as stored; meaningless for a leaf that is not ours.
+    pub chain_as_stored: bool,
+}
+
+/// Proof that a generation is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The generation.
+    pub generation: u32,
+    /// When it was first seen at every address.
+    pub at: Timestamp,
+}
+
+/// An install whose effect is being waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proving {
+    /// The generation.
+    pub generation: u32,
+    /// Since when: the install, or its repetition.
+    pub since: Timestamp,
+    /// Looks so far.
+    pub looks: u32,
+    /// Whether the install was already repeated.
+    pub reinstalled: bool,
+    /// Whether the last look reached no address at all.
+    pub unreachable: bool,
+    /// Every address that was looked at since: the name may lead elsewhere at each look, and an
+    /// install is proven at all of them.
+    pub addresses: BTreeSet<SocketAddr>,
+}
+
+/// What the API tells about a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// Never asked.
+    #[default]
+    Unasked,
+    /// It was asked and did not want to tell.
+    Silent,
+    /// No certificate.
+    Nothing,
+    /// A certificate that is not ours.
+    Foreign {
+        /// Its name.
+        cert_name: String,
+    },
+    /// One of our generations, by the certificate's name.
+    Ours {
+        /// The generation in the name.
+        generation: u32,
+    },
+}
+
+// === impl Record ===
+
+impl Record {
+    /// The newest generation, if it may be installed.
+    pub fn usable(&self, now: Timestamp) -> Option<&Issued> {
+        self.issued.as_ref().filter(|issued| {
+            issued.unusable.is_none() && !issued.revoked && now < issued.leaf.not_after
+        })
+    }
+
+    /// How urgent one target is: by what it serves; by the newest generation while that is unknown.
+    pub fn target_urgency(&self, target: &TargetRecord) -> Option<Urgency> {
+        match &target.served {
+            Some(served) => Some(served.urgency()),
+            None => self.issued.as_ref().map(Issued::urgency),
+        }
+    }
+
+    /// How urgent the certificate is: as its most urgent target among `targets`.
+    pub fn urgency<'a>(&self, targets: impl IntoIterator<Item = &'a TargetId>) -> Option<Urgency> {
+        self.urgencies(targets)
+            .min_by_key(|urgency| urgency.not_after)
+    }
+
+    /// How urgent each of `targets` is, and the newest generation itself.
+    pub(super) fn urgencies<'a>(
+        &self,
+        targets: impl IntoIterator<Item = &'a TargetId>,
+    ) -> impl Iterator<Item = Urgency> {
+        targets
+            .into_iter()
+            .filter_map(|id| self.targets.get(id))
+            .filter_map(|target| self.target_urgency(target))
+            .chain(self.issued.as_ref().map(Issued::urgency))
+    }
+}
+
+impl TargetRecord {
+    /// Whether it has a later generation of ours than the one that we hold: this store comes from a
+    /// backup, or another host went on without us.
+    pub(super) fn has_newer(&self, issued: &Issued) -> bool {
+        let known = self
+            .installed
+            .as_ref()
+            .map(|installed| installed.generation);
+        let served = self.served.as_ref().and_then(|served| served.generation);
+        known.max(served) > Some(issued.generation)
+    }
+
+    /// Whether the edge serves a leaf that the store does not know and that is later than the one
+    /// that we hold.
+    pub(super) fn serves_later_unknown(&self, issued: &Issued) -> bool {
+        self.served.as_ref().is_some_and(|served| {
+            served.generation.is_none() && served.not_before > issued.leaf.not_before
+        })
+    }
+}
+
+impl Issued {
+    /// What is left of its life.
+    pub fn urgency(&self) -> Urgency {
+        Urgency {
+            not_after: self.leaf.not_after,
+            lifetime: self.leaf.lifetime(),
+        }
+    }
+}
+
+// === impl Served ===
+
+impl Served {
+    /// What is left of its life.
+    pub fn urgency(&self) -> Urgency {
+        Urgency {
+            not_after: self.not_after,
+            lifetime: self
+                .not_after
+                .since(self.not_before)
+                .max(Duration::from_secs(1)),
+        }
+    }
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    /// The class that applies now.
+    pub fn class(&self) -> Class {
+        self.failure
+            .class(self.by_code.get(&self.failure.code).copied().unwrap_or(1))
+    }
+
+    /// Adds a failure to the row that `before` tells of, or begins one.
+    pub(super) fn add(
+        before: Option<Self>,
+        failure: Failure,
+        generation: Option<u32>,
+        jitter: f64,
+        now: Timestamp,
+    ) -> Self {
+        let jitter = millionths(jitter);
+        let mut trouble = before.unwrap_or_else(|| Self {
+            failure: failure.clone(),
+            generation,
+            in_a_row: 0,
+            by_code: BTreeMap::new(),
+            since: now,
+            last_at: now,
+            jitter,
+            renames: 0,
+            reformat: false,
+            bind: false,
+        });
+        *trouble.by_code.entry(failure.code.clone()).or_default() += 1;
+        trouble.in_a_row = trouble.in_a_row.saturating_add(1);
+        trouble.failure = failure;
+        trouble.generation = generation;
+        trouble.last_at = now;
+        trouble.jitter = jitter;
+        match trouble.class() {
+            // Nothing is stored under the next name, nor in the next form.
+            Class::Rename => {
+                trouble.renames = trouble.renames.saturating_add(1);
+                trouble.bind = false;
+            }
+            Class::Reformat => {
+                trouble.reformat = true;
+                trouble.bind = false;
+            }
+            Class::Reconcile => trouble.bind = true,
+            Class::After
+            | Class::Backoff
+            | Class::Bug
+            | Class::Operator
+            | Class::Refresh
+            | Class::Reissue => {}
+        }
+        trouble
+    }
+
+    /// Whether it waits for a person.
+    pub fn needs_a_person(&self) -> bool {
+        match self.class() {
+            Class::Operator | Class::Bug => true,
+            Class::After
+            | Class::Backoff
+            | Class::Reconcile
+            | Class::Refresh
+            | Class::Reformat
+            | Class::Reissue
+            | Class::Rename => false,
+        }
+    }
+}
+
+/// A number from 0.0 to 1.0 in whole millionths. More digits would not all come back from the
+/// store, for JSON readers round the last one as they like.
+pub(super) fn millionths(number: f64) -> f64 {
+    if number.is_nan() {
+        return 0.5;
+    }
+    (number.clamp(0.0, 1.0) * 1e6).round() / 1e6
+}
