@@ -89,5 +89,6 @@ pub mod dns;
 pub mod renewal;
 
 // Adapters: one outside system each, deaf to one another.
+pub mod acme;
 
 // The shell.

@@ -1,0 +1,542 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+const DIRECTORY: &str = "https://ca.test/dir";
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn problem(kind: ProblemType, detail: &str) -> Problem {
+    Problem {
+        kind,
+        type_text: Some(format!("urn:ietf:params:acme:error:{kind}")),
+        detail: Some(detail.to_owned()),
+        subproblems: Vec::new(),
+    }
+}
+
+fn refusal(status: u16, problem: Option<Problem>, retry_after: Option<Timestamp>) -> Cause {
+    let said = problem.as_ref().and_then(Problem::retry_after);
+    Cause::Refused(Box::new(Refusal {
+        status,
+        problem,
+        retry_after: retry_after.or(said),
+        terms_of_service: None,
+    }))
+}
+
+fn failure(operation: Operation, cause: Cause) -> Failure {
+    AcmeError::new(operation, cause).failure(NOW, DIRECTORY)
+}
+
+fn classes(failure: &Failure) -> Vec<Class> {
+    failure.course.iter().map(|remedy| remedy.class).collect()
+}
+
+/// Every type, as the answer to a new order and as the reason of a failed validation.
+#[test]
+fn every_problem_type_has_a_course() {
+    use Class::{Backoff, Operator, Refresh, Reissue};
+    let on_ladder = || (vec![Backoff], vec![Backoff]);
+    let by_hand = || (vec![Operator], vec![Operator]);
+    let expected: BTreeMap<&str, (Vec<Class>, Vec<Class>)> = BTreeMap::from([
+        (
+            "accountDoesNotExist",
+            (vec![Refresh, Operator], vec![Refresh, Operator]),
+        ),
+        ("alreadyReplaced", on_ladder()),
+        ("alreadyRevoked", on_ladder()),
+        ("autoRenewalCanceled", by_hand()),
+        ("autoRenewalCancellationInvalid", by_hand()),
+        ("autoRenewalExpired", by_hand()),
+        ("autoRenewalRevocationNotSupported", by_hand()),
+        ("badAttestationStatement", by_hand()),
+        ("badCSR", (vec![Operator], vec![Reissue, Operator])),
+        ("badNonce", on_ladder()),
+        ("badPublicKey", (vec![Operator], vec![Reissue, Operator])),
+        ("badRevocationReason", by_hand()),
+        ("badSignatureAlgorithm", by_hand()),
+        ("caa", by_hand()),
+        // Without subproblems the status decides: 400, or an order that is over.
+        ("compound", (vec![Operator], vec![Backoff])),
+        (
+            "conflict",
+            (vec![Backoff, Operator], vec![Backoff, Operator]),
+        ),
+        ("connection", on_ladder()),
+        ("dns", on_ladder()),
+        ("externalAccountRequired", by_hand()),
+        ("incorrectResponse", on_ladder()),
+        ("invalidContact", by_hand()),
+        ("invalidProfile", by_hand()),
+        ("malformed", by_hand()),
+        ("onionCAARequired", by_hand()),
+        ("orderNotReady", on_ladder()),
+        ("rateLimited", by_hand()),
+        ("rejectedIdentifier", by_hand()),
+        ("serverInternal", on_ladder()),
+        ("tls", on_ladder()),
+        ("unauthorized", (vec![Operator], vec![Backoff])),
+        ("unknownDelegation", by_hand()),
+        ("unsupportedContact", by_hand()),
+        ("unsupportedIdentifier", by_hand()),
+        ("userActionRequired", by_hand()),
+    ]);
+    assert_eq!(expected.len(), ProblemType::KNOWN.len());
+    for kind in ProblemType::KNOWN {
+        let (as_answer, as_validation) = &expected[kind.as_str()];
+        let answered = refusal(400, Some(problem(*kind, "no")), None);
+        let answered = failure(Operation::NewOrder, answered);
+        assert_eq!(&classes(&answered), as_answer, "{kind} as an answer");
+        assert_eq!(answered.code, kind.as_str());
+        let judged = Cause::OrderInvalid {
+            rejections: vec![Rejection {
+                name: "v.example.com".parse().unwrap(),
+                problem: problem(*kind, "no"),
+            }],
+            error: None,
+        };
+        let judged = failure(Operation::Validate, judged);
+        assert_eq!(&classes(&judged), as_validation, "{kind} as a judgement");
+        for course in [&answered.course, &judged.course] {
+            let last = course.last().unwrap().class;
+            assert!(matches!(last, Backoff | Operator), "{kind} ends in {last}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_the_ca_cannot_sign_is_made_anew_once() {
+    for kind in [ProblemType::BadCsr, ProblemType::BadPublicKey] {
+        let cause = refusal(400, Some(problem(kind, "no")), None);
+        let failure = failure(Operation::Finalize, cause);
+        assert_eq!(classes(&failure), [Class::Reissue, Class::Operator]);
+        assert_eq!(failure.class(2), Class::Operator);
+    }
+}
+
+#[test]
+fn an_answer_without_a_known_problem_is_judged_by_its_status() {
+    use Class::{After, Backoff, Operator};
+    let soon = Some(NOW + Duration::from_mins(1));
+    let odd = |type_text: Option<&str>| Problem {
+        type_text: type_text.map(str::to_owned),
+        ..problem(ProblemType::Unknown, "x")
+    };
+    let check = |case: &str, status, problem, time, expected: &[Class], code: &str| {
+        let failure = failure(Operation::NewOrder, refusal(status, problem, time));
+        assert_eq!(classes(&failure), expected, "{case}");
+        assert_eq!(failure.code, code, "{case}");
+        assert_eq!(failure.not_before, time, "{case}");
+    };
+    let front = [After, Backoff];
+    check("a page", 503, None, None, &[Backoff], "http-503");
+    check("a busy front", 503, None, soon, &front, "http-503");
+    check("a limit", 429, None, soon, &front, "http-429");
+    check(
+        "a limit without a time",
+        429,
+        None,
+        None,
+        &[Backoff],
+        "http-429",
+    );
+    check("a fault", 500, None, soon, &[Backoff], "http-500");
+    check(
+        "no type",
+        400,
+        Some(odd(None)),
+        None,
+        &[Operator],
+        "http-400",
+    );
+    check(
+        "no type, a fault",
+        502,
+        Some(odd(None)),
+        None,
+        &[Backoff],
+        "http-502",
+    );
+    check(
+        "an odd type",
+        418,
+        Some(odd(Some("odd"))),
+        None,
+        &[Operator],
+        "odd",
+    );
+    check(
+        "a redirect",
+        302,
+        None,
+        None,
+        &[Backoff, Operator],
+        "http-302",
+    );
+}
+
+/// The texts are Boulder's.
+#[test]
+fn a_rate_limit_stops_what_it_is_about() {
+    let directory = || DIRECTORY.to_owned();
+    let cases = [
+        (
+            "too many new registrations (10) from this IP address in the last 3h0m0s, retry after \
+             2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
+            Scope::CaAccount {
+                directory: directory(),
+            },
+        ),
+        (
+            "too many new orders (300) from this account in the last 3h0m0s, retry after \
+             2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
+            Scope::CaAccount {
+                directory: directory(),
+            },
+        ),
+        (
+            "too many failed authorizations (5) for \"v.example.com\" in the last 1h0m0s, retry \
+             after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
+            Scope::Name {
+                directory: directory(),
+                name: "v.example.com".into(),
+            },
+        ),
+        (
+            "too many certificates (50) already issued for \"example.com\" in the last 168h0m0s, \
+             retry after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
+            Scope::RegisteredDomain {
+                directory: directory(),
+                domain: "example.com".into(),
+            },
+        ),
+        (
+            "too many certificates (5) already issued for this exact set of identifiers in the \
+             last 168h0m0s, retry after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/",
+            Scope::ExactSet {
+                directory: directory(),
+                names: "*.v.example.com,v.example.com".into(),
+            },
+        ),
+        (
+            "slow down, retry after 2027-01-15 08:30:00 UTC",
+            Scope::Here,
+        ),
+    ];
+    let names = ["v.example.com", "*.v.example.com"];
+    let names = names.map(|name| name.parse::<DnsName>().unwrap()).into();
+    for (detail, scope) in cases {
+        let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
+        let error = AcmeError::new(Operation::NewOrder, cause).with_names(&names);
+        let failure = error.failure(NOW, DIRECTORY);
+        assert_eq!(failure.scope, scope, "{detail}");
+        assert_eq!(
+            classes(&failure),
+            [Class::After, Class::Backoff],
+            "{detail}"
+        );
+        assert_eq!(
+            failure.not_before,
+            Some("2027-01-15T08:30:00Z".parse().unwrap()),
+            "{detail}"
+        );
+        assert!(!failure.clamped);
+    }
+}
+
+#[test]
+fn a_pause_that_only_a_person_can_end_waits_for_one() {
+    let detail = "Your account is temporarily prevented from requesting certificates for \
+                  v.example.com. Please visit: https://portal.letsencrypt.org/sfe";
+    let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
+    let failure = failure(Operation::NewOrder, cause);
+    assert_eq!(classes(&failure), [Class::Operator]);
+    assert_eq!(failure.scope, Scope::Here);
+    assert!(
+        failure
+            .message
+            .contains("https://portal.letsencrypt.org/sfe")
+    );
+}
+
+#[test]
+fn outages_and_accounts_have_their_scopes() {
+    use Operation::{CreateAccount, Finalize, NewOrder};
+    use ProblemType as P;
+    let directory = || DIRECTORY.to_owned();
+    let ca = Scope::Ca {
+        directory: directory(),
+    };
+    let account = Scope::CaAccount {
+        directory: directory(),
+    };
+    let check = |case: &str, operation, status, kind: Option<P>, scope: &Scope| {
+        let problem = kind.map(|kind| problem(kind, "no"));
+        let soon = Some(NOW + Duration::from_mins(1));
+        let failure = failure(operation, refusal(status, problem, soon));
+        assert_eq!(failure.scope, *scope, "{case}");
+    };
+    check("an outage", NewOrder, 503, None, &ca);
+    check("a told outage", Finalize, 503, Some(P::ServerInternal), &ca);
+    check("a limit of the front", Finalize, 429, None, &ca);
+    check(
+        "one fault",
+        NewOrder,
+        500,
+        Some(P::ServerInternal),
+        &Scope::Here,
+    );
+    check(
+        "no account",
+        NewOrder,
+        400,
+        Some(P::AccountDoesNotExist),
+        &account,
+    );
+    check(
+        "new terms",
+        NewOrder,
+        403,
+        Some(P::UserActionRequired),
+        &account,
+    );
+    check(
+        "no binding",
+        CreateAccount,
+        403,
+        Some(P::ExternalAccountRequired),
+        &account,
+    );
+    check(
+        "a deactivated account",
+        NewOrder,
+        403,
+        Some(P::Unauthorized),
+        &account,
+    );
+    check(
+        "a foreign order",
+        Finalize,
+        403,
+        Some(P::Unauthorized),
+        &Scope::Here,
+    );
+    check(
+        "a bad name",
+        NewOrder,
+        400,
+        Some(P::RejectedIdentifier),
+        &Scope::Here,
+    );
+}
+
+#[test]
+fn a_named_time_is_believed_up_to_a_week() {
+    let week = NOW + LATEST_NAMED_TIME;
+    let cases = [
+        (
+            "a minute",
+            Some(NOW + Duration::from_mins(1)),
+            Some(NOW + Duration::from_mins(1)),
+            false,
+        ),
+        ("a week", Some(week), Some(week), false),
+        (
+            "a week and a bit",
+            Some(week + Duration::from_millis(1)),
+            Some(week),
+            true,
+        ),
+        ("the end of time", Some(Timestamp::MAX), Some(week), true),
+        ("now", Some(NOW), None, false),
+        (
+            "a time that has passed",
+            Some(Timestamp::EPOCH),
+            None,
+            false,
+        ),
+        ("no time", None, None, false),
+    ];
+    for (case, named, expected, clamped) in cases {
+        let failure = failure(Operation::NewOrder, refusal(503, None, named));
+        assert_eq!(
+            (failure.not_before, failure.clamped),
+            (expected, clamped),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn caa_is_hopeless_only_if_the_record_could_be_read() {
+    for (detail, class) in [
+        (
+            "CAA record for v.example.com prevents issuance",
+            Class::Operator,
+        ),
+        (
+            "While processing CAA for v.example.com: DNS problem: SERVFAIL looking up CAA",
+            Class::Backoff,
+        ),
+        (
+            "DNS problem: query timed out looking up CAA for v.example.com",
+            Class::Backoff,
+        ),
+    ] {
+        let cause = refusal(403, Some(problem(ProblemType::Caa, detail)), None);
+        assert_eq!(
+            classes(&failure(Operation::Finalize, cause)),
+            [class],
+            "{detail}"
+        );
+    }
+}
+
+#[test]
+fn several_problems_are_as_bad_as_the_worst() {
+    let part = |kind| super::super::problem::Subproblem {
+        identifier: Some("v.example.com".into()),
+        kind,
+        detail: None,
+    };
+    let mut compound = problem(ProblemType::Compound, "several");
+    compound.subproblems = vec![
+        part(ProblemType::Dns),
+        part(ProblemType::RejectedIdentifier),
+    ];
+    let failed = failure(Operation::NewOrder, refusal(400, Some(compound), None));
+    assert_eq!(classes(&failed), [Class::Operator]);
+
+    let rejection = |name: &str, kind| Rejection {
+        name: name.parse().unwrap(),
+        problem: problem(kind, "no"),
+    };
+    let cause = Cause::OrderInvalid {
+        rejections: vec![
+            rejection("a.example.com", ProblemType::Dns),
+            rejection("*.b.example.com", ProblemType::Caa),
+        ],
+        error: None,
+    };
+    let failed = failure(Operation::Validate, cause);
+    assert_eq!(
+        (failed.code.as_str(), classes(&failed)),
+        ("caa", vec![Class::Operator])
+    );
+    assert_eq!(
+        failed.message,
+        "could not prove the names: the order failed: a.example.com: dns: no; *.b.example.com: caa: no"
+    );
+}
+
+#[test]
+fn a_vanished_order_is_replaced_on_the_ladder() {
+    for (operation, status, kind, gone) in [
+        (
+            Operation::ReadOrder,
+            404,
+            Some(ProblemType::Malformed),
+            true,
+        ),
+        (Operation::Finalize, 404, None, true),
+        (
+            Operation::ReadOrder,
+            403,
+            Some(ProblemType::Unauthorized),
+            true,
+        ),
+        (
+            Operation::Finalize,
+            403,
+            Some(ProblemType::Unauthorized),
+            false,
+        ),
+        (
+            Operation::NewOrder,
+            404,
+            Some(ProblemType::Malformed),
+            false,
+        ),
+        (
+            Operation::ReadOrder,
+            404,
+            Some(ProblemType::AccountDoesNotExist),
+            false,
+        ),
+        (Operation::ReadOrder, 500, None, false),
+    ] {
+        let problem = kind.map(|kind| problem(kind, "no"));
+        let error = AcmeError::new(operation, refusal(status, problem, None));
+        assert_eq!(error.order_is_gone(), gone, "{operation} {status} {kind:?}");
+        if gone {
+            let failure = error.failure(NOW, DIRECTORY);
+            assert_eq!(classes(&failure), [Class::Backoff]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_refusal_has_a_course_too() {
+    let later = Some(NOW + Duration::from_hours(1));
+    let timeout = || {
+        Cause::Network(NetworkError::Timeout {
+            host: "ca.test".into(),
+        })
+    };
+    let name: DnsName = "v.example.com".parse().unwrap();
+    let cases: [(_, &str, &[Class], Option<Timestamp>); 6] = [
+        (timeout(), "timeout", &[Class::Backoff], None),
+        (
+            Cause::Unintelligible("x".into()),
+            "unintelligible",
+            &[Class::Backoff, Class::Operator],
+            None,
+        ),
+        (
+            Cause::TimedOut { retry_after: later },
+            "order-timeout",
+            &[Class::Backoff],
+            later,
+        ),
+        (
+            Cause::NoChallenge(name),
+            "no-challenge",
+            &[Class::Operator],
+            None,
+        ),
+        (
+            Cause::AccountKey(crate::keys::KeyError::Malformed),
+            "account-key",
+            &[Class::Operator],
+            None,
+        ),
+        (
+            Cause::OrderInvalid {
+                rejections: Vec::new(),
+                error: None,
+            },
+            "order-invalid",
+            &[Class::Backoff],
+            None,
+        ),
+    ];
+    for (cause, code, expected, not_before) in cases {
+        let failure = failure(Operation::Validate, cause);
+        assert_eq!(failure.code, code);
+        assert_eq!(classes(&failure), expected, "{code}");
+        assert_eq!(failure.not_before, not_before, "{code}");
+        assert_eq!(failure.scope, Scope::Here, "{code}");
+    }
+}
+
+#[test]
+fn a_message_is_one_bounded_line() {
+    let detail = format!("first\nsecond\r\n{}", "é".repeat(MESSAGE_LIMIT));
+    let cause = refusal(400, Some(problem(ProblemType::Malformed, &detail)), None);
+    let message = failure(Operation::NewOrder, cause).message;
+    assert!(message.len() <= MESSAGE_LIMIT);
+    assert!(!message.contains(['\n', '\r']));
+    assert!(
+        message.starts_with("could not place the order: the CA answered malformed: first second")
+    );
+}

@@ -1,0 +1,10 @@
+//! The conversation against a CA that says what a test tells it to.
+
+mod account;
+mod chain;
+mod fake;
+mod order;
+mod problem;
+mod renewal_info;
+mod replacement;
+mod transport;
