@@ -90,5 +90,6 @@ pub mod renewal;
 
 // Adapters: one outside system each, deaf to one another.
 pub mod acme;
+pub mod aliyun;
 
 // The shell.

@@ -1,0 +1,89 @@
+//! The API actions that we call: their names, services and versions.
+
+use std::fmt;
+
+/// One action of an Alibaba Cloud RPC API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Adds a record to a zone (Alidns).
+    AddDomainRecord,
+    /// Deletes a record by its id (Alidns).
+    DeleteDomainRecord,
+    /// Lists the records of a zone (Alidns).
+    DescribeDomainRecords,
+    /// Lists the zones of the account (Alidns).
+    DescribeDomains,
+    /// Lists the records of one full name (Alidns).
+    DescribeSubDomainRecords,
+    /// Reads the certificate of an acceleration domain (VOD).
+    DescribeVodDomainCertificateInfo,
+    /// Reads the state of an acceleration domain (VOD).
+    DescribeVodDomainDetail,
+    /// Lists the stored certificates of the account (VOD).
+    DescribeVodSslCertificateList,
+    /// Switches HTTPS of an acceleration domain and sets its certificate (VOD).
+    SetVodDomainSslCertificate,
+}
+
+/// A service, with an endpoint and an API version of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Alibaba Cloud DNS.
+    Alidns,
+    /// Video on demand.
+    Vod,
+}
+
+impl Action {
+    /// The value of the `Action` parameter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AddDomainRecord => "AddDomainRecord",
+            Self::DeleteDomainRecord => "DeleteDomainRecord",
+            Self::DescribeDomainRecords => "DescribeDomainRecords",
+            Self::DescribeDomains => "DescribeDomains",
+            Self::DescribeSubDomainRecords => "DescribeSubDomainRecords",
+            Self::DescribeVodDomainCertificateInfo => "DescribeVodDomainCertificateInfo",
+            Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
+            Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
+            Self::SetVodDomainSslCertificate => "SetVodDomainSSLCertificate",
+        }
+    }
+
+    /// The service that has this action.
+    pub fn service(self) -> Service {
+        match self {
+            Self::AddDomainRecord
+            | Self::DeleteDomainRecord
+            | Self::DescribeDomainRecords
+            | Self::DescribeDomains
+            | Self::DescribeSubDomainRecords => Service::Alidns,
+            Self::DescribeVodDomainCertificateInfo
+            | Self::DescribeVodDomainDetail
+            | Self::DescribeVodSslCertificateList
+            | Self::SetVodDomainSslCertificate => Service::Vod,
+        }
+    }
+
+    /// Whether it installs a certificate: only then is there something to read back, to encode
+    /// anew, to rename or to issue anew.
+    pub fn installs(self) -> bool {
+        self == Self::SetVodDomainSslCertificate
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Service {
+    /// The value of the `Version` parameter.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Alidns => "2015-01-09",
+            Self::Vod => "2017-03-21",
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The settings of a cloud, and the one signed call.
+//!
+//! Every parameter goes into the body of a POST; the URL holds none, so no proxy's log can ever
+//! hold a private key. One call is one attempt with a nonce and a time of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::action::{Action, Service};
+use super::answer;
+use super::code::Code;
+use super::credentials::{CredentialSource, Credentials};
+use super::error::{ApiError, Cause};
+use super::parameters::Parameters;
+use super::sign;
+use crate::certificate::hex;
+use crate::clock::Clock;
+use crate::net::{self, ClockReading, Network, NetworkError};
+use crate::time::Timestamp;
+
+/// A list may not have more pages than this.
+const PAGE_LIMIT: u64 = 1000;
+
+/// One set of Alibaba Cloud credentials with its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its calls are signed with.
+    pub credentials: CredentialSource,
+    /// Where its calls go.
+    pub endpoints: Endpoints,
+}
+
+/// Where the services are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Alibaba Cloud DNS.
+    pub alidns: Url,
+    /// Video on demand.
+    pub vod: Url,
+}
+
+/// Calls the APIs of one cloud.
+#[derive(Debug)]
+pub struct Client {
+    cloud: Cloud,
+    http: reqwest::Client,
+    clock: Clock,
+    observed: Mutex<Observed>,
+}
+
+/// What the calls so far have shown.
+#[derive(Debug, Default)]
+struct Observed {
+    reading: Option<ClockReading>,
+    /// A call was refused because of our clock; since then the other side's time is signed.
+    our_clock_is_refused: bool,
+    calls: BTreeMap<(Action, String), u64>,
+}
+
+// === impl Endpoints ===
+
+impl Endpoints {
+    /// The public endpoints for a region (the official SDKs' tables). VOD in `cn-hangzhou` is
+    /// served by `cn-shanghai`; regions without an endpoint of their own by the central one. DNS
+    /// is the same everywhere.
+    pub fn of_region(region: &str) -> Self {
+        let vod = match region {
+            "ap-northeast-1" => "https://vod.ap-northeast-1.aliyuncs.com",
+            "ap-southeast-1" => "https://vod.ap-southeast-1.aliyuncs.com",
+            "ap-southeast-5" => "https://vod.ap-southeast-5.aliyuncs.com",
+            "cn-beijing" => "https://vod.cn-beijing.aliyuncs.com",
+            "cn-hangzhou" | "cn-shanghai" => "https://vod.cn-shanghai.aliyuncs.com",
+            "cn-hongkong" => "https://vod.cn-hongkong.aliyuncs.com",
+            "cn-north-2-gov-1" => "https://vod.cn-north-2-gov-1.aliyuncs.com",
+            "cn-shenzhen" => "https://vod.cn-shenzhen.aliyuncs.com",
+            "eu-central-1" => "https://vod.eu-central-1.aliyuncs.com",
+            "me-central-1" => "https://vod.me-central-1.aliyuncs.com",
+            "us-west-1" => "https://vod.us-west-1.aliyuncs.com",
+            _ => "https://vod.aliyuncs.com",
+        };
+        let url = |text| Url::parse(text).expect("the endpoints above are URLs");
+        Self {
+            alidns: url("https://alidns.aliyuncs.com"),
+            vod: url(vod),
+        }
+    }
+
+    fn of_service(&self, service: Service) -> &Url {
+        match service {
+            Service::Alidns => &self.alidns,
+            Service::Vod => &self.vod,
+        }
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client for one cloud.
+    pub fn new(cloud: Cloud, network: &Network, clock: Clock) -> Result<Self, NetworkError> {
+        Ok(Self {
+            cloud,
+            http: network.client()?,
+            clock,
+            observed: Mutex::default(),
+        })
+    }
+
+    /// The settings.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// What the clocks said at the last answer that had a `Date`.
+    pub fn clock_reading(&self) -> Option<ClockReading> {
+        self.observed().reading
+    }
+
+    /// How many calls ended how, since the client was made: the action, the code (`OK` for a
+    /// success, `unknown` for codes that we do not know, else as in [`ApiError::label`]) and the
+    /// count.
+    pub fn calls(&self) -> Vec<(Action, String, u64)> {
+        self.observed()
+            .calls
+            .iter()
+            .map(|((action, code), count)| (*action, code.clone(), *count))
+            .collect()
+    }
+
+    /// Makes one call and returns the JSON object of a success.
+    pub(super) async fn call(
+        &self,
+        action: Action,
+        parameters: Parameters,
+    ) -> Result<Value, ApiError> {
+        let result = self
+            .attempt(action, parameters)
+            .await
+            .map_err(|cause| self.error(action, cause));
+        let outcome = match &result {
+            Ok(_) => "OK".to_owned(),
+            Err(error) => error
+                .code()
+                .map_or_else(|| error.label(), |code| code.as_str().to_owned()),
+        };
+        let mut observed = self.observed();
+        *observed.calls.entry((action, outcome)).or_default() += 1;
+        result
+    }
+
+    /// Reads a whole list, page by page, and keeps what `read` makes of its items.
+    pub(super) async fn list<T>(
+        &self,
+        action: Action,
+        parameters: &Parameters,
+        pages: Pages,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut kept = Vec::new();
+        let mut seen = 0;
+        for page in 1..=PAGE_LIMIT {
+            let parameters = parameters
+                .clone()
+                .with("PageNumber", page.to_string())
+                .with("PageSize", pages.size.to_string());
+            let answer = self.call(action, parameters).await?;
+            let items = answer::items(&answer, pages.items);
+            kept.extend(items.iter().filter_map(&read));
+            seen += items.len();
+            let ended = match answer::number(&answer, pages.total) {
+                Some(total) => u64::try_from(seen).is_ok_and(|seen| seen >= total),
+                None => items.len() < pages.size,
+            };
+            if items.is_empty() || ended {
+                return Ok(kept);
+            }
+        }
+        Err(self.unreadable(action, "the list does not end"))
+    }
+
+    /// The error for an answer that was a success, but of no use.
+    pub(super) fn unreadable(&self, action: Action, why: &'static str) -> ApiError {
+        let cause = Cause::Unreadable {
+            status: http::StatusCode::OK,
+            why,
+            named_time: None,
+        };
+        self.error(action, cause)
+    }
+
+    async fn attempt(&self, action: Action, parameters: Parameters) -> Result<Value, Cause> {
+        let credentials = self.cloud.credentials.read().map_err(Cause::Credentials)?;
+        let sent = self.with_public_parameters(action, parameters, &credentials);
+        let form = sign::signed_form("POST", sent.iter(), &credentials.access_key_secret);
+        let request = self.request(action, form).map_err(Cause::Network)?;
+        let answer = net::exchange(&self.http, request)
+            .await
+            .map_err(Cause::Network)?;
+        let now = self.clock.now();
+        self.observe_date(&answer.headers, now);
+        let result = answer::read(&answer, now, &sent, &credentials.access_key_secret);
+        if let Err(Cause::Refused(refusal)) = &result
+            && refusal.code == Code::TimestampExpired
+        {
+            self.observed().our_clock_is_refused = true;
+        }
+        result
+    }
+
+    /// Adds what every call has ("public parameters", signature version 1.0).
+    fn with_public_parameters(
+        &self,
+        action: Action,
+        parameters: Parameters,
+        credentials: &Credentials,
+    ) -> Parameters {
+        let parameters = parameters
+            .with("AccessKeyId", &credentials.access_key_id)
+            .with("Action", action.as_str())
+            .with("Format", "JSON")
+            .with("SignatureMethod", sign::METHOD)
+            .with("SignatureNonce", nonce())
+            .with("SignatureVersion", sign::VERSION)
+            .with("Timestamp", self.signing_time().to_iso_seconds())
+            .with("Version", action.service().version());
+        match &credentials.security_token {
+            Some(token) => parameters.with_secret("SecurityToken", token.clone()),
+            None => parameters,
+        }
+    }
+
+    fn request(
+        &self,
+        action: Action,
+        form: Zeroizing<String>,
+    ) -> Result<reqwest::Request, NetworkError> {
+        let url = self.cloud.endpoints.of_service(action.service());
+        self.http
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from_owner(form))
+            .build()
+            .map_err(NetworkError::Setup)
+    }
+
+    /// Our time; once it was refused, our time corrected by the difference that the last answer
+    /// showed. That difference is measured at every answer, so a clock that is set right in the
+    /// meantime is right again one call later.
+    fn signing_time(&self) -> Timestamp {
+        let now = self.clock.now();
+        let observed = self.observed();
+        match observed.reading {
+            Some(reading) if observed.our_clock_is_refused => {
+                let ahead = reading.remote.since(reading.local);
+                let behind = reading.local.since(reading.remote);
+                now + ahead - behind
+            }
+            Some(_) | None => now,
+        }
+    }
+
+    fn observe_date(&self, headers: &http::HeaderMap, local: Timestamp) {
+        if let Some(reading) = ClockReading::of(headers, local) {
+            self.observed().reading = Some(reading);
+        }
+    }
+
+    fn error(&self, action: Action, cause: Cause) -> ApiError {
+        ApiError {
+            action,
+            cloud: self.cloud.name.clone(),
+            cause,
+        }
+    }
+
+    /// A thread that panicked while it held the lock left counts behind, nothing half done.
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a list comes in pages.
+#[derive(Clone, Copy)]
+pub(super) struct Pages {
+    /// The JSON pointer of the items.
+    pub(super) items: &'static str,
+    /// The JSON pointer of the count of all items.
+    pub(super) total: &'static str,
+    /// How many items to ask for at once; as many as the action allows.
+    pub(super) size: usize,
+}
+
+/// 128 random bits, written like a UUID.
+fn nonce() -> String {
+    let mut bits = [0; 16];
+    aws_lc_rs::rand::fill(&mut bits).expect("the generator ends the process rather than fail");
+    let text = hex(&bits);
+    [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ]
+    .join("-")
+}
+
+#[cfg(test)]
+mod tests;

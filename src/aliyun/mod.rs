@@ -1,0 +1,35 @@
+//! The Alibaba Cloud client: signed RPC calls to its VOD and DNS services.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`client`] | settings of a cloud, and the one signed call |
+//! | [`vod`] | certificates of VOD acceleration domains |
+//! | [`alidns`] | zones and TXT records |
+//! | [`code`] | every known error code, and what it asks of us |
+//! | [`error`] | why a call failed, and the failure that it amounts to |
+//! | [`credentials`] | access keys and where they come from |
+//! | [`sign`] | the signature, pure |
+//!
+//! Every method tries **once** and reports. Nothing here waits, repeats, limits its own rate or
+//! stores anything; nothing here knows what a certificate is due for.
+
+pub mod action;
+pub mod alidns;
+mod answer;
+pub mod client;
+pub mod code;
+pub mod credentials;
+pub mod error;
+mod named_time;
+mod parameters;
+mod scrub;
+pub mod sign;
+#[cfg(test)]
+mod testing;
+pub mod vod;
+
+pub use action::Action;
+pub use client::{Client, Cloud, Endpoints};
+pub use code::Code;
+pub use credentials::{CredentialSource, Credentials, CredentialsError};
+pub use error::{ApiError, Cause, Refusal};
