@@ -91,5 +91,7 @@ pub mod renewal;
 // Adapters: one outside system each, deaf to one another.
 pub mod acme;
 pub mod aliyun;
+pub mod solver;
+pub mod target;
 
 // The shell.

@@ -1,0 +1,272 @@
+//! Targets: places where a certificate is installed, and how it is proven to be served there.
+//!
+//! A target tries **once** and reports; when and what to install, and what a look means for it, is
+//! the core's. [`Target::install`] pushes, [`Target::look`] sees for itself at the edge, and
+//! [`Target::read_back`] asks what the service believes, which proves nothing but costs a call.
+
+pub mod cert_name;
+pub mod probe;
+pub mod vod;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use self::cert_name::CertName;
+pub use self::probe::{Look, Sight, Verdict};
+pub use self::vod::Vod;
+pub use crate::aliyun::vod::{CertId, CertRegion, DomainStatus, Env};
+use crate::aliyun::{ApiError, Code};
+use crate::certificate::{Chain, Fingerprint};
+use crate::dns::DnsError;
+use crate::keys::{KeyError, PrivateKey};
+use crate::retry::{Class, Failure, Scope, course};
+use crate::time::Timestamp;
+
+/// One place where a certificate is installed.
+#[derive(Debug)]
+pub enum Target {
+    /// A VOD acceleration domain.
+    AliyunVod(Vod),
+}
+
+/// What to install.
+#[derive(Clone, Copy, Debug)]
+pub struct Installation<'a> {
+    /// The name under which it is, or will be, stored.
+    pub cert_name: &'a CertName,
+    /// Which part of the edge.
+    pub env: Env,
+    /// Where the certificate comes from.
+    pub source: Source<'a>,
+}
+
+/// Where an installed certificate comes from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Sent along. It is stored under its name.
+    Upload {
+        /// The chain, the leaf first; a root at its end is left out.
+        chain: &'a Chain,
+        /// Its private key.
+        key: &'a PrivateKey,
+        /// How the key is written.
+        encoding: Encoding,
+    },
+    /// Stored already, by an upload of before.
+    Stored(StoredAt),
+}
+
+/// How a private key is written for an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As the target is configured.
+    Configured,
+    /// In the oldest form, which everything reads: after a refusal of the configured one.
+    Traditional,
+}
+
+/// Where a certificate is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredAt {
+    /// Its id.
+    pub cert_id: CertId,
+    /// Its region.
+    pub cert_region: CertRegion,
+}
+
+/// An installation that the service accepted. It is seen at the edge some time later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The name under which it is stored.
+    pub cert_name: CertName,
+    /// Where it is stored, as far as it could be found out: [`Target::find_stored`] asks again.
+    pub stored_at: Option<StoredAt>,
+}
+
+/// What the service believes to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadBack {
+    /// Whether HTTPS is on.
+    pub https: Option<bool>,
+    /// The name of the certificate.
+    pub cert_name: Option<String>,
+    /// The same, if it is one that this installation made.
+    pub ours: Option<CertName>,
+    /// Where it is stored.
+    pub stored_at: Option<StoredAt>,
+    /// The fingerprint of the leaf.
+    pub fingerprint: Option<Fingerprint>,
+    /// The last moment of its validity.
+    pub not_after: Option<Timestamp>,
+    /// The status of the acceleration domain.
+    pub status: DomainStatus,
+    /// The name that the domain's `CNAME` record must lead to.
+    pub cname: Option<String>,
+}
+
+/// Why a certificate could not be installed, or the service not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The key cannot be written in the form wanted. Nothing was sent.
+    #[error("could not write the private key")]
+    Key(#[source] KeyError),
+    /// A call of the service failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+/// Why the edge could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The addresses of the edge are not known.
+    #[error("could not find the addresses of the edge")]
+    Addresses(#[source] DnsError),
+    /// No address of the staging edge is configured.
+    #[error("no address of the staging edge is configured")]
+    NoStagingAddress,
+}
+
+impl Target {
+    /// Pushes a certificate.
+    ///
+    /// After an error that [may have happened](InstallError::may_have_happened) all the same, read
+    /// back or look first.
+    pub async fn install(
+        &self,
+        installation: &Installation<'_>,
+    ) -> Result<Installed, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.install(installation).await,
+        }
+    }
+
+    /// Finds out where the certificate with this name is stored; nothing if there is none.
+    pub async fn find_stored(&self, name: &CertName) -> Result<Option<StoredAt>, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.find_stored(name).await,
+        }
+    }
+
+    /// Asks what the service believes to serve. `installation` is the id of this installation,
+    /// which tells our certificates from others.
+    pub async fn read_back(&self, installation: &str) -> Result<ReadBack, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.read_back(installation).await,
+        }
+    }
+
+    /// Looks at the edge once: at every address of the name, resolved anew or configured, and at
+    /// those `known` from earlier looks at the same installation.
+    pub async fn look(
+        &self,
+        env: Env,
+        known: &BTreeSet<SocketAddr>,
+        now: Timestamp,
+    ) -> Result<Look, LookError> {
+        match self {
+            Self::AliyunVod(vod) => vod.look(env, known, now).await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Upload {
+                chain, encoding, ..
+            } => f
+                .debug_struct("Upload")
+                .field("chain", chain)
+                .field("encoding", encoding)
+                .finish_non_exhaustive(),
+            Self::Stored(stored_at) => f.debug_tuple("Stored").field(stored_at).finish(),
+        }
+    }
+}
+
+// === impl InstallError ===
+
+impl InstallError {
+    /// Whether the certificate may have been installed although that was reported as failed.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Api(error) => error.may_have_happened(),
+        }
+    }
+
+    /// Whether the credentials may not make the call.
+    pub fn lacks_permission(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Api(error) => error.code().is_some_and(Code::lacks_permission),
+        }
+    }
+
+    /// What it asks of the core. `now` bounds a time that the service named.
+    pub fn failure(&self, now: Timestamp) -> Failure {
+        match self {
+            Self::Key(source) => Failure {
+                code: "key-encoding".to_owned(),
+                message: format!("{self}: {source}"),
+                course: course(&[(Class::Bug, 1), (Class::Operator, 1)]),
+                scope: Scope::Here,
+                not_before: None,
+                clamped: false,
+            },
+            Self::Api(error) => error.failure(now),
+        }
+    }
+}
+
+// === impl LookError ===
+
+impl LookError {
+    /// What it asks of the core.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Addresses(source) => {
+                let failure = source.failure();
+                let message = format!("{self}: {}", failure.message);
+                Failure { message, ..failure }
+            }
+            Self::NoStagingAddress => Failure {
+                code: "no-staging-address".to_owned(),
+                message: self.to_string(),
+                course: course(&[(Class::Operator, 1)]),
+                scope: Scope::Here,
+                not_before: None,
+                clamped: false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_our_own_have_a_code_and_an_end() {
+        let key = InstallError::Key(KeyError::Malformed);
+        let cases = [
+            (key.failure(Timestamp::EPOCH), "key-encoding", Class::Bug),
+            (
+                LookError::NoStagingAddress.failure(),
+                "no-staging-address",
+                Class::Operator,
+            ),
+            (
+                LookError::Addresses(DnsError::NoAddress("v.example.com".into())).failure(),
+                "dns-no-address",
+                Class::Backoff,
+            ),
+        ];
+        for (failure, code, first) in cases {
+            assert_eq!(failure.code, code);
+            assert_eq!(failure.class(1), first, "{code}");
+            let last = failure.class(u32::MAX);
+            assert!(matches!(last, Class::Operator | Class::Backoff), "{code}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A VOD acceleration domain as a target.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::cert_name::CertName;
+use super::probe::{self, Look};
+use super::{
+    Encoding, Env, InstallError, Installation, Installed, LookError, ReadBack, Source, StoredAt,
+};
+use crate::aliyun::Client;
+use crate::aliyun::vod::{self as api, CertRegion, Https, SetCertificate, StoredCertificate};
+use crate::dns::Dns;
+use crate::keys::KeyFormat;
+use crate::name::AccelerationDomain;
+use crate::time::Timestamp;
+
+/// The port of the edge.
+const HTTPS: u16 = 443;
+
+/// What is configured for one acceleration domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VodSettings {
+    /// The domain.
+    pub domain: AccelerationDomain,
+    /// How private keys are written.
+    pub key_format: KeyFormat,
+    /// Where stored certificates are; nothing to believe what the service lists.
+    pub cert_region: Option<CertRegion>,
+    /// The name to look at; nothing for [`AccelerationDomain::look_name`].
+    pub look_name: Option<String>,
+    /// Addresses of the production edge; empty to resolve the name.
+    pub look_addresses: BTreeSet<SocketAddr>,
+    /// Addresses of the staging edge.
+    pub staging_addresses: BTreeSet<SocketAddr>,
+}
+
+/// A VOD acceleration domain in one cloud.
+#[derive(Debug)]
+pub struct Vod {
+    client: Arc<Client>,
+    dns: Dns,
+    settings: VodSettings,
+}
+
+impl VodSettings {
+    /// The defaults for a domain.
+    pub fn new(domain: AccelerationDomain) -> Self {
+        Self {
+            domain,
+            key_format: KeyFormat::Traditional,
+            cert_region: None,
+            look_name: None,
+            look_addresses: BTreeSet::new(),
+            staging_addresses: BTreeSet::new(),
+        }
+    }
+}
+
+impl Vod {
+    /// A target that is set with `client` and looked at with `dns`.
+    pub fn new(client: Arc<Client>, dns: Dns, settings: VodSettings) -> Self {
+        Self {
+            client,
+            dns,
+            settings,
+        }
+    }
+
+    pub(super) async fn install(
+        &self,
+        installation: &Installation<'_>,
+    ) -> Result<Installed, InstallError> {
+        let call = SetCertificate {
+            domain: self.settings.domain.clone(),
+            https: self.https(installation)?,
+            env: installation.env,
+        };
+        self.client.set_vod_certificate(&call).await?;
+        Ok(Installed {
+            cert_name: installation.cert_name.clone(),
+            stored_at: match installation.source {
+                Source::Stored(stored_at) => Some(stored_at),
+                // An upload is answered without an id; it is asked for when it is needed.
+                Source::Upload { .. } => None,
+            },
+        })
+    }
+
+    pub(super) async fn find_stored(
+        &self,
+        name: &CertName,
+    ) -> Result<Option<StoredAt>, InstallError> {
+        let found = self.client.find_stored_certificate(&api_name(name)).await?;
+        Ok(found.map(|stored| StoredAt {
+            cert_id: stored.cert_id,
+            cert_region: self.settings.cert_region.unwrap_or(stored.cert_region),
+        }))
+    }
+
+    pub(super) async fn read_back(&self, installation: &str) -> Result<ReadBack, InstallError> {
+        let domain = &self.settings.domain;
+        let (info, detail) = tokio::try_join!(
+            self.client.vod_certificate_info(domain),
+            self.client.vod_domain_detail(domain)
+        )?;
+        let info = info.unwrap_or_default();
+        let cert_name = info.cert_name.or(detail.cert_name);
+        let ours = cert_name
+            .as_deref()
+            .and_then(|name| name.parse::<CertName>().ok())
+            .filter(|name| name.is_of(installation));
+        Ok(ReadBack {
+            https: info.https.or(detail.https),
+            cert_name,
+            ours,
+            stored_at: info.cert_id.map(|cert_id| StoredAt {
+                cert_id,
+                cert_region: self
+                    .settings
+                    .cert_region
+                    .or(info.cert_region)
+                    .unwrap_or_default(),
+            }),
+            fingerprint: info.fingerprint.or(detail.fingerprint),
+            not_after: info.expires,
+            status: detail.status,
+            cname: detail.cname,
+        })
+    }
+
+    pub(super) async fn look(
+        &self,
+        env: Env,
+        known: &BTreeSet<SocketAddr>,
+        now: Timestamp,
+    ) -> Result<Look, LookError> {
+        let host = self.look_name();
+        let mut addresses = match env {
+            Env::Production => self.production_addresses(&host).await?,
+            Env::Staging => self.staging_addresses()?,
+        };
+        addresses.extend(known);
+        Ok(probe::look(&host, &addresses, now).await)
+    }
+
+    fn look_name(&self) -> String {
+        let configured = self.settings.look_name.clone();
+        configured.unwrap_or_else(|| self.settings.domain.look_name())
+    }
+
+    /// The configured addresses, or those of the name at this moment.
+    async fn production_addresses(&self, host: &str) -> Result<BTreeSet<SocketAddr>, LookError> {
+        if !self.settings.look_addresses.is_empty() {
+            return Ok(self.settings.look_addresses.clone());
+        }
+        let found = self.dns.addresses(host).await;
+        let found = found.map_err(LookError::Addresses)?;
+        Ok(found
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, HTTPS))
+            .collect())
+    }
+
+    fn staging_addresses(&self) -> Result<BTreeSet<SocketAddr>, LookError> {
+        if self.settings.staging_addresses.is_empty() {
+            return Err(LookError::NoStagingAddress);
+        }
+        Ok(self.settings.staging_addresses.clone())
+    }
+
+    fn https(&self, installation: &Installation<'_>) -> Result<Https, InstallError> {
+        let cert_name = api_name(installation.cert_name);
+        match installation.source {
+            Source::Upload {
+                chain,
+                key,
+                encoding,
+            } => {
+                let format = match encoding {
+                    Encoding::Configured => self.settings.key_format,
+                    Encoding::Traditional => KeyFormat::Traditional,
+                };
+                Ok(Https::Upload {
+                    cert_name,
+                    chain_pem: chain.to_pem(),
+                    key_pem: key.to_pem(format).map_err(InstallError::Key)?,
+                })
+            }
+            Source::Stored(stored_at) => Ok(Https::Stored(StoredCertificate {
+                cert_id: stored_at.cert_id,
+                cert_name,
+                cert_region: stored_at.cert_region,
+            })),
+        }
+    }
+}
+
+/// Our name in the service's type.
+fn api_name(name: &CertName) -> api::CertName {
+    name.to_string()
+        .parse()
+        .expect("a name of ours has at most 63 characters")
+}
