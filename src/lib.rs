@@ -93,5 +93,6 @@ pub mod acme;
 pub mod aliyun;
 pub mod solver;
 pub mod target;
+pub mod store;
 
 // The shell.

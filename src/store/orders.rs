@@ -1,0 +1,408 @@
+//! Orders, from their intent to their outcome, and the ledger of what CAs count.
+//!
+//! | killed after | what is found here |
+//! |---|---|
+//! | [`Store::save_order_intent`] | an order without URL; its budget stands |
+//! | [`Store::save_order_accepted`] | an order with URL, key and request, to be taken up |
+//! | [`Store::save_generation`], [`Store::close_order`] | no open order |
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{FromRow, query, query_as, query_scalar};
+
+use super::error::{StoreError, malformed};
+use super::history::{self, HistoryEntry};
+use super::id::{OrderId, new_id};
+use super::lease::{self, Lease};
+use super::read::ReadStore;
+use super::seal::{KeyMaterial, Place, seal, unseal};
+use super::write::Store;
+use crate::certificate::KeyType;
+use crate::name::{DnsName, Label};
+use crate::renewal::Record;
+use crate::time::Timestamp;
+
+/// An order that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOrderRow {
+    /// When it was decided upon.
+    pub intent_at: Timestamp,
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The URL of the account that orders.
+    pub account: String,
+    /// The names.
+    pub names: BTreeSet<DnsName>,
+    /// The kind of key.
+    pub key_type: KeyType,
+    /// The profile asked for.
+    pub profile: Option<String>,
+    /// The certificate that it is said to replace (RFC 9773 §5), by its identifier.
+    pub replaces: Option<String>,
+    /// What it takes of the CA's budget.
+    pub reservations: Vec<Reservation>,
+}
+
+/// One thing that a CA counts an order for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// What is counted.
+    pub scope: BudgetScope,
+    /// For whom: the account's URL, the registered domain, the names joined with commas.
+    pub subject: String,
+    /// Whether the CA does not count it (RFC 9773 §5, as Let's Encrypt treats renewals).
+    pub exempt: bool,
+}
+
+/// What a CA counts orders by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BudgetScope {
+    /// Orders of one account.
+    Account,
+    /// Certificates for one registered domain.
+    RegisteredDomain,
+    /// Certificates for exactly one set of names.
+    ExactSet,
+}
+
+/// What is stored when the CA has accepted an order, before anything is finalised.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptedOrderRow<'a> {
+    /// Where the order is at the CA.
+    pub url: &'a str,
+    /// The private key of the certificate to be (PKCS#8 DER).
+    pub key: &'a KeyMaterial,
+    /// The request that will be handed in (PKCS#10 DER).
+    pub csr: &'a [u8],
+    /// Whether the CA took it as the replacement of a certificate. If not, it counts like any other.
+    pub replaces: bool,
+}
+
+/// An order that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// Its id here.
+    pub id: OrderId,
+    /// When it was decided upon.
+    pub intent_at: Timestamp,
+    /// When its URL was stored.
+    pub accepted_at: Option<Timestamp>,
+    /// Where it is at the CA; nothing if we do not know that the CA took it.
+    pub url: Option<String>,
+    /// The names.
+    pub names: BTreeSet<DnsName>,
+    /// The kind of key.
+    pub key_type: KeyType,
+    /// The request (PKCS#10 DER), stored with the URL.
+    pub csr: Option<Vec<u8>>,
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The URL of the account that ordered.
+    pub account: String,
+    /// The profile asked for.
+    pub profile: Option<String>,
+    /// The certificate that it is said to replace.
+    pub replaces: Option<String>,
+}
+
+#[derive(FromRow)]
+struct OrderColumns {
+    id: String,
+    intent_at: i64,
+    accepted_at: Option<i64>,
+    url: Option<String>,
+    names: String,
+    key_type: String,
+    csr: Option<Vec<u8>>,
+    issuer: String,
+    directory: String,
+    account: String,
+    profile: Option<String>,
+    replaces: Option<String>,
+}
+
+impl Store {
+    /// Stores that an order is about to be sent, and reserves its budget. An order that was still
+    /// open is closed: there is one at a time.
+    pub async fn save_order_intent(
+        &self,
+        lease: &Lease,
+        record: &Record,
+        now: Timestamp,
+        order: &NewOrderRow,
+        entries: &[HistoryEntry],
+    ) -> Result<OrderId, StoreError> {
+        let id = OrderId(new_id(order.intent_at));
+        let mut transaction = lease::begin_save(self, lease, record, now).await?;
+        query(
+            "UPDATE orders SET closed_at = $1, outcome = 'abandoned', key_sealed = NULL
+             WHERE name = $2 AND closed_at IS NULL",
+        )
+        .bind(now.as_millis())
+        .bind(lease.label().as_str())
+        .execute(&mut *transaction)
+        .await?;
+        insert(&mut transaction, lease.label(), &id, order).await?;
+        reserve(&mut transaction, &id, order).await?;
+        history::add(&mut transaction, entries).await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// Stores where an order is, with the key and the request that belong to it.
+    pub async fn save_order_accepted(
+        &self,
+        lease: &Lease,
+        record: &Record,
+        now: Timestamp,
+        id: &OrderId,
+        accepted: &AcceptedOrderRow<'_>,
+        entries: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
+        let place = place(lease.label(), id);
+        let key = seal(self.seal.as_ref(), place, accepted.key.expose())?;
+        let mut transaction = lease::begin_save(self, lease, record, now).await?;
+        let done = query(
+            "UPDATE orders SET accepted_at = $1, url = $2, key_sealed = $3, csr = $4
+             WHERE id = $5 AND name = $6 AND closed_at IS NULL",
+        )
+        .bind(now.as_millis())
+        .bind(accepted.url)
+        .bind(key)
+        .bind(accepted.csr)
+        .bind(id.as_str())
+        .bind(lease.label().as_str())
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            // The certificate must not be finalised with a key that is not stored.
+            return Err(StoreError::OrderClosed {
+                label: lease.label().clone(),
+                order: id.clone(),
+            });
+        }
+        if !accepted.replaces {
+            count_in_full(&mut transaction, id).await?;
+        }
+        history::add(&mut transaction, entries).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Ends an order that brought no certificate. Its key is removed. `outcome` is one word.
+    pub async fn close_order(
+        &self,
+        lease: &Lease,
+        record: &Record,
+        now: Timestamp,
+        id: &OrderId,
+        outcome: &str,
+        entries: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
+        let mut transaction = lease::begin_save(self, lease, record, now).await?;
+        close(&mut transaction, lease.label(), id, outcome, now).await?;
+        history::add(&mut transaction, entries).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Ends an order that the CA refused to take: what was reserved for it is given back.
+    pub async fn close_refused_order(
+        &self,
+        lease: &Lease,
+        record: &Record,
+        now: Timestamp,
+        id: &OrderId,
+        outcome: &str,
+        entries: &[HistoryEntry],
+    ) -> Result<(), StoreError> {
+        let mut transaction = lease::begin_save(self, lease, record, now).await?;
+        close(&mut transaction, lease.label(), id, outcome, now).await?;
+        query("DELETE FROM ledger WHERE order_id = $1")
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        history::add(&mut transaction, entries).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The private key of an open order (PKCS#8 DER), which is stored with its URL.
+    pub async fn order_key(
+        &self,
+        label: &Label,
+        id: &OrderId,
+    ) -> Result<Option<KeyMaterial>, StoreError> {
+        let stored: Option<Vec<u8>> = query_scalar(
+            "SELECT key_sealed FROM orders
+             WHERE id = $1 AND name = $2 AND closed_at IS NULL AND key_sealed IS NOT NULL",
+        )
+        .bind(id.as_str())
+        .bind(label.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        let unsealed = stored.map(|stored| unseal(self.seal.as_ref(), place(label, id), &stored));
+        unsealed.transpose()
+    }
+}
+
+impl ReadStore {
+    /// The order of a certificate that is not over.
+    pub async fn open_order(&self, label: &Label) -> Result<Option<OrderRow>, StoreError> {
+        let row: Option<OrderColumns> = query_as(
+            "SELECT id, intent_at, accepted_at, url, names, key_type, csr, issuer, directory,
+                    account, profile, replaces
+             FROM orders WHERE name = $1 AND closed_at IS NULL",
+        )
+        .bind(label.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(OrderRow::read).transpose()
+    }
+
+    /// How much of a CA's budget was taken since `since`, exempt orders not counted.
+    pub async fn budget_used(
+        &self,
+        directory: &str,
+        scope: BudgetScope,
+        subject: &str,
+        since: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = query_scalar(
+            "SELECT COUNT(*) FROM ledger
+             WHERE directory = $1 AND scope = $2 AND subject = $3 AND at >= $4 AND exempt = 0",
+        )
+        .bind(directory)
+        .bind(scope.as_str())
+        .bind(subject)
+        .bind(since.as_millis())
+        .fetch_one(&self.pool)
+        .await?;
+        u64::try_from(count).map_err(malformed("ledger"))
+    }
+}
+
+impl OrderRow {
+    fn read(row: OrderColumns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: OrderId(row.id),
+            intent_at: Timestamp::from_millis(row.intent_at),
+            accepted_at: row.accepted_at.map(Timestamp::from_millis),
+            url: row.url,
+            names: serde_json::from_str(&row.names).map_err(malformed("orders"))?,
+            key_type: row.key_type.parse().map_err(malformed("orders"))?,
+            csr: row.csr,
+            issuer: row.issuer,
+            directory: row.directory,
+            account: row.account,
+            profile: row.profile,
+            replaces: row.replaces,
+        })
+    }
+}
+
+impl BudgetScope {
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::RegisteredDomain => "registered-domain",
+            Self::ExactSet => "exact-set",
+        }
+    }
+}
+
+fn place<'a>(label: &'a Label, id: &'a OrderId) -> Place<'a> {
+    Place {
+        table: "orders",
+        name: label.as_str(),
+        part: id.as_str(),
+    }
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    label: &Label,
+    id: &OrderId,
+    order: &NewOrderRow,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO orders
+             (id, name, intent_at, names, key_type, issuer, directory, account, profile, replaces)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(id.as_str())
+    .bind(label.as_str())
+    .bind(order.intent_at.as_millis())
+    .bind(serde_json::to_string(&order.names).map_err(malformed("orders"))?)
+    .bind(order.key_type.as_str())
+    .bind(&order.issuer)
+    .bind(&order.directory)
+    .bind(&order.account)
+    .bind(&order.profile)
+    .bind(&order.replaces)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn reserve(
+    connection: &mut SqliteConnection,
+    id: &OrderId,
+    order: &NewOrderRow,
+) -> Result<(), StoreError> {
+    for reservation in &order.reservations {
+        query(
+            "INSERT INTO ledger (id, directory, account, scope, subject, at, order_id, exempt)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(new_id(order.intent_at))
+        .bind(&order.directory)
+        .bind(&order.account)
+        .bind(reservation.scope.as_str())
+        .bind(&reservation.subject)
+        .bind(order.intent_at.as_millis())
+        .bind(id.as_str())
+        .bind(i64::from(reservation.exempt))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Corrects what was reserved for an order that was taken without naming what it replaces.
+async fn count_in_full(connection: &mut SqliteConnection, id: &OrderId) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE ledger SET exempt = 0 WHERE order_id = $1",
+        "UPDATE orders SET replaces = NULL WHERE id = $1",
+    ] {
+        query(statement)
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Closes an order and removes its key: what it was for is over, or has it in a generation.
+pub(super) async fn close(
+    connection: &mut SqliteConnection,
+    label: &Label,
+    id: &OrderId,
+    outcome: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE orders SET closed_at = $1, outcome = $2, key_sealed = NULL
+         WHERE id = $3 AND name = $4 AND closed_at IS NULL",
+    )
+    .bind(now.as_millis())
+    .bind(outcome)
+    .bind(id.as_str())
+    .bind(label.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

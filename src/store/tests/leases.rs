@@ -1,0 +1,328 @@
+//! Who may work on a certificate and when, and who may not write any more.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::store::lease::{DUE, PLANNED_TOO_FAR};
+use crate::store::{AcceptedOrderRow, LEASE_TTL};
+
+#[tokio::test]
+async fn one_worker_at_a_time_and_the_next_has_a_greater_fence() {
+    let home = Home::new();
+    let store = home.open().await;
+    let first = claimed(&store).await;
+    assert_eq!(first.label(), &video());
+    assert!(store.claim(&video(), NOW).await.unwrap().is_none());
+    let last_moment = NOW + LEASE_TTL - Duration::from_millis(1);
+    assert!(store.claim(&video(), last_moment).await.unwrap().is_none());
+    let second = store
+        .claim(&video(), NOW + LEASE_TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(second.fence() > first.fence());
+    store.release(&second, NOW).await.unwrap();
+    let third = store
+        .claim(&video(), NOW + LEASE_TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(third.fence() > second.fence());
+    assert!(store.claim(&label("unknown"), NOW).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_renewed_lease_lasts() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    store.renew(&lease, NOW + LEASE_TTL / 2).await.unwrap();
+    assert!(
+        store
+            .claim(&video(), NOW + LEASE_TTL)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        store
+            .claim(&video(), NOW + 2 * LEASE_TTL)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_can_write_nothing() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lost = claimed(&store).await;
+    let order = intend(&store, &lost, &Record::default()).await;
+    store
+        .claim(&video(), NOW + LEASE_TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    let before = (
+        store.load(&video()).await.unwrap(),
+        store.open_order(&video()).await.unwrap(),
+    );
+
+    let record = Record {
+        newest_generation: 9,
+        ..Record::default()
+    };
+    let (chain, key) = pair();
+    let accepted = AcceptedOrderRow {
+        url: "https://ca.example/order/1",
+        key: &key,
+        csr: b"csr",
+        replaces: false,
+    };
+    let generation = new_generation(9, &chain, &key);
+    let entries = [entry("late")];
+    let outcomes = [
+        ("renew", store.renew(&lost, NOW).await),
+        ("release", store.release(&lost, NOW).await),
+        ("save", store.save(&lost, &record, NOW, &entries).await),
+        (
+            "save_order_intent",
+            store
+                .save_order_intent(&lost, &record, NOW, &new_order(), &entries)
+                .await
+                .map(drop),
+        ),
+        (
+            "save_order_accepted",
+            store
+                .save_order_accepted(&lost, &record, NOW, &order, &accepted, &entries)
+                .await,
+        ),
+        (
+            "close_order",
+            store
+                .close_order(&lost, &record, NOW, &order, "invalid", &entries)
+                .await,
+        ),
+        (
+            "save_generation",
+            store
+                .save_generation(&lost, &record, NOW, &order, &generation, &entries)
+                .await,
+        ),
+    ];
+    for (write, outcome) in outcomes {
+        assert!(
+            matches!(outcome, Err(StoreError::LeaseLost { .. })),
+            "{write}: {outcome:?}"
+        );
+    }
+    let after = (
+        store.load(&video()).await.unwrap(),
+        store.open_order(&video()).await.unwrap(),
+    );
+    assert_eq!(after, before);
+    assert_eq!(store.history(None, 10).await.unwrap(), []);
+    assert_eq!(store.generation(&video(), 9).await.unwrap(), None);
+    let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
+    assert_eq!(used.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_released_lease_is_over() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    store.release(&lease, NOW + MINUTE).await.unwrap();
+    let late = store.save(&lease, &Record::default(), NOW, &[]).await;
+    assert!(
+        matches!(late, Err(StoreError::LeaseLost { .. })),
+        "{late:?}"
+    );
+    assert_eq!(
+        store.load(&video()).await.unwrap().unwrap().due_at,
+        NOW + MINUTE
+    );
+}
+
+#[tokio::test]
+async fn opening_voids_the_leases_of_a_killed_process() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let left = home.killed();
+    let restarted = left.open().await;
+    assert_eq!(restarted.due(NOW, 10).await.unwrap(), [video()]);
+    let next = restarted.claim(&video(), NOW).await.unwrap().unwrap();
+    assert!(next.fence() > lease.fence());
+    let late = restarted.save(&lease, &Record::default(), NOW, &[]).await;
+    assert!(
+        matches!(late, Err(StoreError::LeaseLost { .. })),
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_stepped_back_does_not_keep_a_lease_alive() {
+    let home = Home::new();
+    let store = home.open().await;
+    claimed(&store).await;
+    let slewed = NOW - Duration::from_secs(1);
+    assert!(store.claim(&video(), slewed).await.unwrap().is_none());
+    let stepped = NOW - 24 * 60 * MINUTE;
+    store.make_due(&video(), stepped).await.unwrap();
+    assert_eq!(store.due(stepped, 10).await.unwrap(), [video()]);
+    assert!(store.claim(&video(), stepped).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn due_work_comes_longest_due_first_without_what_is_leased_or_retired() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert_eq!(store.next_due().await.unwrap(), None);
+    let labels = ["a", "b", "c", "d", "e"].map(label);
+    store.ensure(&labels, NOW).await.unwrap();
+    for (label, minutes) in labels.iter().zip([4, 3, 2, 1, 60]) {
+        let lease = store.claim(label, NOW).await.unwrap().unwrap();
+        store.release(&lease, NOW + minutes * MINUTE).await.unwrap();
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + MINUTE));
+    let due = async |minutes, limit| store.due(NOW + minutes * MINUTE, limit).await.unwrap();
+    assert_eq!(due(0, 10).await, []);
+    assert_eq!(due(5, 10).await, ["d", "c", "b", "a"].map(label));
+    assert_eq!(due(5, 2).await, ["d", "c"].map(label));
+
+    store
+        .claim(&label("d"), NOW + 5 * MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    store
+        .ensure(&["a", "b", "d", "e"].map(label), NOW)
+        .await
+        .unwrap();
+    assert_eq!(due(5, 10).await, ["b", "a"].map(label));
+    assert!(
+        store
+            .claim(&label("c"), NOW + 5 * MINUTE)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn the_next_due_time_is_never_past_while_nothing_is_due() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    // At work: the end of the lease is the time to see whether the worker is still alive.
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + LEASE_TTL));
+    assert_eq!(store.due(NOW, 10).await.unwrap(), []);
+    // Silent for longer than the lease: it is due.
+    assert_eq!(store.due(NOW + LEASE_TTL, 10).await.unwrap(), [video()]);
+    // Released: its due time.
+    store.release(&lease, NOW + 5 * MINUTE).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 5 * MINUTE));
+    // Claimed before it was due, and silent: not before it is due.
+    store.claim(&video(), NOW).await.unwrap().unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 5 * MINUTE));
+    // Retired: never.
+    store.ensure(&[], NOW).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_woken_at_work_is_due_again_afterwards() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    store.make_due(&video(), NOW + MINUTE).await.unwrap();
+    store
+        .save(&lease, &Record::default(), NOW + MINUTE, &[])
+        .await
+        .unwrap();
+    store.release(&lease, NOW + 30 * MINUTE).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + MINUTE));
+
+    let lease = store.claim(&video(), NOW + MINUTE).await.unwrap().unwrap();
+    store.release(&lease, NOW + 30 * MINUTE).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 30 * MINUTE));
+    store.make_due(&video(), NOW + 2 * MINUTE).await.unwrap();
+    assert_eq!(store.due(NOW + 2 * MINUTE, 10).await.unwrap(), [video()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_workers_claim_each_certificate_once_and_write_at_once() {
+    let home = Home::new();
+    let store = Arc::new(home.open().await);
+    let labels: Vec<Label> = (0..10).map(|n| label(&format!("c{n}"))).collect();
+    store.ensure(&labels, NOW).await.unwrap();
+    let mut workers = JoinSet::new();
+    for label in [labels.clone(), labels.clone()].concat() {
+        let store = Arc::clone(&store);
+        workers.spawn(async move {
+            let Some(lease) = store.claim(&label, NOW).await.unwrap() else {
+                return 0;
+            };
+            for _ in 0..5 {
+                let record = Record::default();
+                store.save(&lease, &record, NOW, &[]).await.unwrap();
+            }
+            1
+        });
+    }
+    let claimed: usize = workers.join_all().await.into_iter().sum();
+    assert_eq!(claimed, labels.len());
+    for (label, stored) in store.all().await.unwrap() {
+        assert_eq!(stored.unwrap().version, 5, "{label}");
+    }
+}
+
+#[tokio::test]
+async fn due_work_is_found_by_index() {
+    let home = Home::new();
+    let store = home.open().await;
+    for (statement, range) in [(DUE, "due_at<?"), (PLANNED_TOO_FAR, "due_at>?")] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .bind(0)
+            .bind(0)
+            .bind(0)
+            .bind(1)
+            .fetch_all(&store.pool)
+            .await
+            .unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        let search = format!("SEARCH certificates USING INDEX certificates_due ({range})");
+        assert_eq!(steps, [search]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_clock_planned_that_was_set_back_since_is_due() {
+    let home = Home::new();
+    let store = home.open().await;
+    let label = label("video");
+    store
+        .ensure(std::slice::from_ref(&label), NOW)
+        .await
+        .unwrap();
+    let lease = store.claim(&label, NOW).await.unwrap().unwrap();
+    store
+        .release(&lease, NOW + Duration::from_hours(24))
+        .await
+        .unwrap();
+    assert_eq!(store.due(NOW, 10).await.unwrap(), []);
+    let back = NOW - Duration::from_hours(365 * 24);
+    assert_eq!(
+        store.due(back, 10).await.unwrap(),
+        std::slice::from_ref(&label)
+    );
+    store.make_all_due(back).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(back));
+}

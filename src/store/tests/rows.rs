@@ -1,0 +1,366 @@
+//! Accounts, deadlines, the journal, the history, requests, and what prunes them.
+
+use serde_json::json;
+
+use super::*;
+use crate::retry::{Class, Failure, Scope, course};
+use crate::secret::Secret;
+use crate::store::{Answer, DeadlineRow, JournalId, JournalKind, ReadStore};
+use crate::time::Deadline;
+
+#[tokio::test]
+async fn the_first_account_key_stands() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert_eq!(store.account(DIRECTORY).await.unwrap(), None);
+    let (first, second) = (Secret::new("first"), Secret::new("second"));
+    let stored = store
+        .save_account_key(DIRECTORY, &first, NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&stored.key, &stored.url, stored.created_at),
+        (&first, &None, NOW)
+    );
+    let stored = store
+        .save_account_key(DIRECTORY, &second, NOW + MINUTE)
+        .await
+        .unwrap();
+    assert_eq!((stored.key, stored.created_at), (first.clone(), NOW));
+
+    let contacts = ["ops@example.com".to_owned()];
+    store
+        .save_account_url(DIRECTORY, "https://ca.example/1", &contacts, NOW)
+        .await
+        .unwrap();
+    let account = store.account(DIRECTORY).await.unwrap().unwrap();
+    assert_eq!(
+        (&account.key, account.contacts.as_slice()),
+        (&first, contacts.as_slice())
+    );
+    assert_eq!(account.url.as_deref(), Some("https://ca.example/1"));
+    assert_eq!(store.account("https://other.example/").await.unwrap(), None);
+
+    store.forget_account_url(DIRECTORY).await.unwrap();
+    let account = store.account(DIRECTORY).await.unwrap().unwrap();
+    assert_eq!((account.key, account.url), (first, None));
+}
+
+#[tokio::test]
+async fn deadlines_are_set_moved_and_cleared_by_scope() {
+    let home = Home::new();
+    let store = home.open().await;
+    let row = |minutes: u32, failures| DeadlineRow {
+        deadline: Deadline::after(NOW, minutes * MINUTE),
+        failures,
+        why: "too many requests".to_owned(),
+    };
+    store.set_deadline("ca|one", &row(5, 1)).await.unwrap();
+    store.set_deadline("ca|two", &row(6, 1)).await.unwrap();
+    store.set_deadline("ca|one", &row(7, 2)).await.unwrap();
+    let expected = [
+        ("ca|one".to_owned(), row(7, 2)),
+        ("ca|two".to_owned(), row(6, 1)),
+    ];
+    assert_eq!(store.deadlines().await.unwrap(), expected.into());
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn refused(code: &str, not_before: Option<Timestamp>) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message: String::new(),
+        course: course(&[(Class::Backoff, 1)]),
+        scope: Scope::Ca {
+            directory: "one".to_owned(),
+        },
+        not_before,
+        clamped: false,
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_closed_for_longer_and_longer_but_a_burst_counts_once() {
+    let home = Home::new();
+    let store = home.open().await;
+    let second = Duration::from_secs(1);
+    let close = async |failure: &Failure, now| {
+        let row = store.close_scope(failure, now).await.unwrap().unwrap();
+        assert_eq!(store.deadlines().await.unwrap()["ca|one"], row);
+        (row.deadline.until.since(now), row.failures)
+    };
+    let plain = refused("Throttling", None);
+    for _ in 0..10 {
+        assert_eq!(close(&plain, NOW).await, (5 * second, 1), "a burst");
+    }
+    let mut now = NOW;
+    for (failures, seconds) in [(2, 10), (3, 20), (4, 40)] {
+        now = store.deadlines().await.unwrap()["ca|one"].deadline.until;
+        assert_eq!(close(&plain, now).await, (seconds * second, failures));
+    }
+    let named = refused("rateLimited", Some(now + HOUR));
+    assert_eq!(close(&named, now).await, (HOUR, 4));
+    assert_eq!(close(&plain, now).await, (HOUR, 4), "a named time stands");
+    let row = &store.deadlines().await.unwrap()["ca|one"];
+    assert_eq!(row.why, "rateLimited");
+    let later = now + HOUR * 2;
+    assert_eq!(close(&plain, later).await, (5 * second, 1), "long ago");
+    let here = Failure {
+        scope: Scope::Here,
+        ..plain
+    };
+    assert_eq!(store.close_scope(&here, now).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_success_settles_a_scope_that_is_open_again() {
+    let home = Home::new();
+    let store = home.open().await;
+    let failure = refused("Throttling", None);
+    store.close_scope(&failure, NOW).await.unwrap();
+    let scopes = [failure.scope, Scope::Here];
+    store.settle_scopes(&scopes, NOW).await.unwrap();
+    assert_eq!(store.deadlines().await.unwrap().len(), 1, "it is closed");
+    store.settle_scopes(&scopes, NOW + MINUTE).await.unwrap();
+    assert_eq!(store.deadlines().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_journal_tells_what_may_still_be_there() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let order = intend(&store, &lease, &Record::default()).await;
+    let (txt, upload) = (JournalKind::TxtRecord, JournalKind::Upload);
+    let open = async |kind, label: &Label, order, value: &str| {
+        store
+            .journal_open(kind, label, order, &json!({ "value": value }), NOW)
+            .await
+            .unwrap()
+    };
+    let first = open(txt, &video(), Some(&order), "1").await;
+    let second = open(txt, &video(), None, "2").await;
+    let third = open(txt, &label("other"), None, "3").await;
+    open(upload, &video(), None, "4").await;
+    store
+        .journal_update(&first, &json!({ "value": "1", "id": 17 }))
+        .await
+        .unwrap();
+
+    let killed = home.killed();
+    let restarted = killed.open().await;
+    let rows = restarted.journal_rows(txt, Some(&video())).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| &row.id).collect::<Vec<_>>(),
+        [&first, &second]
+    );
+    assert_eq!(
+        (rows[0].kind, &rows[0].label, rows[0].created_at),
+        (txt, &video(), NOW)
+    );
+    assert_eq!((&rows[0].order, &rows[1].order), (&Some(order), &None));
+    assert_eq!(rows[0].payload, json!({ "value": "1", "id": 17 }));
+
+    store.journal_close(&first, NOW).await.unwrap();
+    let rows = store.journal_rows(txt, None).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| &row.id).collect::<Vec<_>>(),
+        [&second, &third]
+    );
+    assert_eq!(store.journal_rows(upload, None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_history_ends_with_the_newest_entry() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let of = |kind: &str, label: Option<Label>| HistoryEntry {
+        label,
+        ..entry(kind)
+    };
+    let entries = [
+        of("a", Some(video())),
+        of("b", None),
+        of("c", Some(label("other"))),
+    ];
+    store
+        .save(&lease, &Record::default(), NOW, &entries)
+        .await
+        .unwrap();
+    let later = HistoryEntry {
+        at: NOW + MINUTE,
+        ..of("d", Some(video()))
+    };
+    store
+        .save(
+            &lease,
+            &Record::default(),
+            NOW,
+            std::slice::from_ref(&later),
+        )
+        .await
+        .unwrap();
+    let history = async |label: Option<&Label>, limit| -> Vec<String> {
+        let entries = store.history(label, limit).await.unwrap();
+        entries.into_iter().map(|entry| entry.kind).collect()
+    };
+    assert_eq!(history(None, 10).await, ["a", "b", "c", "d"]);
+    assert_eq!(history(None, 2).await, ["c", "d"]);
+    assert_eq!(history(Some(&video()), 10).await, ["a", "d"]);
+    assert_eq!(store.history(None, 1).await.unwrap(), [later]);
+}
+
+#[tokio::test]
+async fn a_request_goes_from_the_command_line_to_the_daemon_and_back() {
+    let home = Home::new();
+    let store = home.open().await;
+    let reader = ReadStore::open(&home.path()).await.unwrap();
+    let parameters = json!({ "force": true });
+    let id = reader
+        .ask("renew", Some(&video()), &parameters, NOW)
+        .await
+        .unwrap();
+    let second = reader
+        .ask("reload", None, &json!(null), NOW + MINUTE)
+        .await
+        .unwrap();
+
+    let pending = store.pending_requests().await.unwrap();
+    assert_eq!(
+        pending
+            .iter()
+            .map(|request| &request.id)
+            .collect::<Vec<_>>(),
+        [&id, &second]
+    );
+    let request = &pending[0];
+    assert_eq!(
+        (request.label.as_ref(), request.kind.as_str()),
+        (Some(&video()), "renew")
+    );
+    assert_eq!(
+        (&request.parameters, request.requested_at),
+        (&parameters, NOW)
+    );
+    store.progress(&id, "ordered").await.unwrap();
+    let shown = reader.request(&id).await.unwrap().unwrap();
+    assert_eq!(
+        (shown.progress.as_deref(), shown.answer),
+        (Some("ordered"), None)
+    );
+
+    let answer = Answer {
+        succeeded: true,
+        message: "renewed".to_owned(),
+        at: NOW + MINUTE,
+    };
+    store.answer(&id, &answer).await.unwrap();
+    let second_thought = Answer {
+        succeeded: false,
+        ..answer.clone()
+    };
+    store.answer(&id, &second_thought).await.unwrap();
+    store.progress(&id, "late").await.unwrap();
+    let shown = reader.request(&id).await.unwrap().unwrap();
+    assert_eq!(
+        (shown.progress.as_deref(), shown.answer),
+        (Some("ordered"), Some(answer))
+    );
+    assert_eq!(store.pending_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wish_without_a_daemon_waits_for_one_and_leaves_no_file() {
+    let home = Home::new();
+    home.open().await.close().await;
+    let before = home.names();
+    let reader = ReadStore::open(&home.path()).await.unwrap();
+    let id = reader
+        .ask("renew", Some(&video()), &json!({}), NOW)
+        .await
+        .unwrap();
+    reader.close().await;
+    assert_eq!(home.names(), before);
+    assert_eq!(
+        home.open().await.pending_requests().await.unwrap()[0].id,
+        id
+    );
+}
+
+#[tokio::test]
+async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let record = Record::default();
+    let closed = intend(&store, &lease, &record).await;
+    store
+        .close_order(&lease, &record, NOW, &closed, "invalid", &[entry("old")])
+        .await
+        .unwrap();
+    let open = intend(&store, &lease, &record).await;
+    let (chain, key) = pair();
+    store
+        .save_generation(
+            &lease,
+            &record,
+            NOW,
+            &open,
+            &new_generation(1, &chain, &key),
+            &[],
+        )
+        .await
+        .unwrap();
+    let open = intend(&store, &lease, &record).await;
+    let row = journalled(&store).await;
+    let gone = journalled(&store).await;
+    store.journal_close(&gone, NOW).await.unwrap();
+    let answered = store.ask("renew", None, &json!({}), NOW).await.unwrap();
+    let answer = Answer {
+        succeeded: true,
+        message: String::new(),
+        at: NOW,
+    };
+    store.answer(&answered, &answer).await.unwrap();
+    let pending = store.ask("renew", None, &json!({}), NOW).await.unwrap();
+
+    let kept = 100 * MINUTE;
+    store.prune(NOW + kept).await.unwrap();
+    assert_eq!(
+        store.history(None, 10).await.unwrap().len(),
+        1,
+        "just old enough to stay"
+    );
+    assert!(store.request(&answered).await.unwrap().is_some());
+
+    store
+        .prune(NOW + kept + Duration::from_millis(1))
+        .await
+        .unwrap();
+    assert_eq!(store.history(None, 10).await.unwrap(), []);
+    assert_eq!(store.request(&answered).await.unwrap(), None);
+    let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
+    assert_eq!(used.await.unwrap(), 0);
+    let orders: Vec<String> = sqlx::query_scalar("SELECT id FROM orders")
+        .fetch_all(&store.pool)
+        .await
+        .unwrap();
+    assert_eq!(orders, [open.as_str()]);
+    let journal: Vec<String> = sqlx::query_scalar("SELECT id FROM journal")
+        .fetch_all(&store.pool)
+        .await
+        .unwrap();
+    assert_eq!(journal, [row.as_str()]);
+    assert_eq!(store.pending_requests().await.unwrap()[0].id, pending);
+    assert!(store.generation(&video(), 1).await.unwrap().is_some());
+}
+
+async fn journalled(store: &Store) -> JournalId {
+    let kind = JournalKind::TxtRecord;
+    store
+        .journal_open(kind, &video(), None, &json!({}), NOW)
+        .await
+        .unwrap()
+}
