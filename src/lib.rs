@@ -80,6 +80,7 @@ pub mod time;
 pub mod secret;
 pub mod retry;
 pub mod certificate;
+pub mod cli;
 pub mod clock;
 pub mod keys;
 pub mod net;
@@ -96,3 +97,6 @@ pub mod target;
 pub mod store;
 
 // The shell.
+pub mod status;
+pub mod config;
+pub mod daemon;

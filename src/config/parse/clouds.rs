@@ -1,0 +1,172 @@
+//! `[clouds.NAME]`: sets of Alibaba Cloud credentials with their endpoints.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use url::Url;
+
+use super::Secrets;
+use super::named::Named;
+use super::values::{self, Meaning, PlainHttp};
+use crate::aliyun::{Cloud, CredentialSource, Endpoints};
+use crate::config::error::{Findings, Problem};
+use crate::config::file::{self, CredentialsTable, Text};
+use crate::config::nearest::nearest;
+
+/// The cloud that exists without being written.
+pub(super) const DEFAULT: &str = "default";
+
+/// VOD's home region.
+const DEFAULT_REGION: &str = "cn-shanghai";
+
+/// All clouds of a file.
+pub(super) fn clouds(
+    findings: &mut Findings,
+    secrets: &mut Secrets,
+    written: &BTreeMap<Text, file::Cloud>,
+) -> Named<Cloud> {
+    let default = Cloud {
+        name: DEFAULT.to_owned(),
+        credentials: CredentialSource::Environment,
+        endpoints: Endpoints::of_region(DEFAULT_REGION),
+    };
+    let mut clouds = Named::new("cloud").with(DEFAULT, default);
+    for (name, cloud) in written {
+        let parsed = parse(findings, secrets, name, cloud);
+        clouds.add(findings, name, parsed);
+    }
+    clouds
+}
+
+fn parse(
+    findings: &mut Findings,
+    secrets: &mut Secrets,
+    name: &Text,
+    written: &file::Cloud,
+) -> Option<Cloud> {
+    let signatures = [
+        ("hmac-sha1", Meaning::Is(())),
+        ("acs3-hmac-sha256", Meaning::NotYet),
+    ];
+    let signature = written.signature.as_ref();
+    values::word(findings, signature, "signature", &signatures, ());
+    if let Some(rate) = &written.rate {
+        values::refuse(findings, rate.span(), "`rate`");
+    }
+    let region = region(findings, written.region.as_ref());
+    let endpoints = endpoints(findings, &written.endpoints, region);
+    let credentials = match &written.credentials {
+        None => Some(CredentialSource::Environment),
+        Some(credentials) => parse_credentials(findings, secrets, credentials),
+    };
+    Some(Cloud {
+        name: name.get_ref().clone(),
+        credentials: credentials?,
+        endpoints,
+    })
+}
+
+fn region<'a>(findings: &mut Findings, written: Option<&'a Text>) -> &'a str {
+    let Some(text) = written else {
+        return DEFAULT_REGION;
+    };
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.get_ref().is_empty() || !text.get_ref().bytes().all(plain) {
+        findings.add(
+            Problem::error(format!("{:?} is not a region", text.get_ref()))
+                .at(text.span())
+                .hint("regions are written as \"cn-shanghai\" or \"ap-southeast-1\""),
+        );
+    }
+    text.get_ref()
+}
+
+/// All endpoints are checked, even those of services that nothing calls yet.
+fn endpoints(findings: &mut Findings, written: &file::Endpoints, region: &str) -> Endpoints {
+    let mut endpoint = |text: &Option<Text>, plain_http| -> Option<Url> {
+        values::url(findings, text.as_ref()?, plain_http)
+    };
+    let vod = endpoint(&written.vod, PlainHttp::Loopback);
+    let alidns = endpoint(&written.alidns, PlainHttp::Loopback);
+    for text in [&written.cas, &written.sts, &written.cdn] {
+        endpoint(text, PlainHttp::Loopback);
+    }
+    endpoint(&written.imds, PlainHttp::Allowed);
+    let public = Endpoints::of_region(region);
+    Endpoints {
+        alidns: alidns.unwrap_or(public.alidns),
+        vod: vod.unwrap_or(public.vod),
+    }
+}
+
+fn parse_credentials(
+    findings: &mut Findings,
+    secrets: &mut Secrets,
+    written: &Spanned<file::Credentials>,
+) -> Option<CredentialSource> {
+    match written.get_ref() {
+        file::Credentials::Word(word) if word == "chain" => Some(CredentialSource::Environment),
+        file::Credentials::Word(word) => {
+            let problem = Problem::error(format!("{word:?} is no source of credentials"));
+            findings.add(
+                problem
+                    .at(written.span())
+                    .hint(match nearest(word, ["chain"]) {
+                        Some(meant) => format!("did you mean {meant:?}?"),
+                        None => "possible: \"chain\", or { access_key_id, access_key_secret_file }"
+                            .into(),
+                    }),
+            );
+            None
+        }
+        file::Credentials::Source(table) => access_key(findings, secrets, table, written.span()),
+    }
+}
+
+fn access_key(
+    findings: &mut Findings,
+    secrets: &mut Secrets,
+    table: &CredentialsTable,
+    place: Range<usize>,
+) -> Option<CredentialSource> {
+    let later = [
+        (table.ecs_role.as_ref(), "`ecs_role`"),
+        (table.assume_role.as_ref(), "`assume_role`"),
+        (table.external_id.as_ref(), "`external_id`"),
+    ];
+    let mut refused = false;
+    for (text, what) in later {
+        if let Some(text) = text {
+            values::refuse(findings, text.span(), what);
+            refused = true;
+        }
+    }
+    if let Some(source) = &table.source {
+        values::refuse(findings, source.span(), "`source`");
+        refused = true;
+    }
+    if refused {
+        return None;
+    }
+    let id = table.access_key_id.as_ref();
+    let id = id.filter(|id| !id.get_ref().is_empty());
+    let secret = table.access_key_secret_file.as_ref();
+    for (missing, name) in [
+        (id.is_none(), "access_key_id"),
+        (secret.is_none(), "access_key_secret_file"),
+    ] {
+        if missing {
+            findings.add(
+                Problem::error(format!("the credentials have no `{name}`"))
+                    .at(place.clone())
+                    .hint("write { access_key_id = \"…\", access_key_secret_file = \"PATH\" }"),
+            );
+        }
+    }
+    let secret = secrets.source(findings, secret?)?;
+    Some(CredentialSource::Static {
+        access_key_id: id?.get_ref().clone(),
+        access_key_secret: secret,
+    })
+}

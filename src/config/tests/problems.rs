@@ -1,0 +1,136 @@
+//! How problems are shown, what is never shown, and that nothing makes the parser panic.
+
+use proptest::prelude::*;
+
+use super::{CERTIFICATE, parse, right, short, wrong};
+
+#[test]
+fn a_problem_is_shown_with_file_line_caret_and_hint() {
+    let problems = wrong("[store]\nhistory = \"1w\"\n[[certificates]]\nnames = []\n");
+    let expected = r#"error: "1w" is not a length of time
+ --> c.toml:2:11
+  |
+2 | history = "1w"
+  |           ^^^^
+  |
+  = help: write a whole number with its unit: "90s", "10m", "6h", "30d"
+
+error: a certificate without names
+ --> c.toml:4:9
+  |
+4 | names = []
+  |         ^^
+  |
+  = help: add names = ["v.example.com"]
+
+warning: nobody is alerted when something goes wrong
+--> c.toml
+ = help: alerts are not available in this version: watch `vodcertd status --check` or /metrics"#;
+    assert_eq!(problems.render(false), expected);
+}
+
+#[test]
+fn a_file_without_certificates_is_of_no_use() {
+    let problems = wrong("");
+    let messages: Vec<_> = problems
+        .iter()
+        .map(super::super::Problem::message)
+        .collect();
+    assert!(
+        messages.contains(&"there are no certificates"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_warning_does_not_stop_anything() {
+    let shown = right(CERTIFICATE).warnings.render(false);
+    assert!(shown.starts_with("warning: nobody is alerted"), "{shown}");
+
+    let unused = format!("{CERTIFICATE}targets = []\n");
+    let shown = right(&unused).warnings.render(false);
+    assert!(shown.contains("c.toml:3:11"), "{shown}");
+}
+
+#[test]
+fn passwords_in_urls_are_not_shown() {
+    for text in [
+        "[network]\nproxy = \"http://me:s3cret@proxy:3128\"\n",
+        "[network]\nproxy = \"://me:s3cret@proxy\"\n",
+        "[store]\nurl = \"postgres://vod:s3cret@db/vod\"\n",
+        "[store]\nurl = \"mysql://vod:s3cret@db/vod\"\n",
+        "[clouds.a]\nendpoints = { vod = \"https://me:s3cret@x\" }\n",
+    ] {
+        let shown = wrong(&format!("{text}{CERTIFICATE}")).render(false);
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("*****"), "{shown}");
+    }
+}
+
+#[test]
+fn too_many_names_are_refused() {
+    let text = |count: usize, more: &str| {
+        let names: Vec<_> = (0..count)
+            .map(|n| format!("\"n{n}.example.com\""))
+            .collect();
+        format!(
+            "{more}[[certificates]]\nname = \"a\"\nnames = [{}]\n",
+            names.join(", ")
+        )
+    };
+    let short_lived = "[issuers.letsencrypt]\nprofile = \"shortlived\"\n";
+    right(&text(100, ""));
+    right(&text(25, short_lived));
+    for text in [text(101, ""), text(26, short_lived)] {
+        let problems = short(&wrong(&text));
+        assert!(
+            problems[0].contains("names are more than the CA takes"),
+            "{problems:?}"
+        );
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+}
+
+/// Only Let's Encrypt is known to refuse it.
+#[test]
+fn a_name_beside_its_wildcard_is_left_to_other_cas() {
+    right(
+        "[issuers.mine]\ndirectory = \"https://ca.example.com/dir\"\n\
+         [[certificates]]\nname = \"a\"\nissuers = [\"mine\"]\n\
+         names = [\"v.example.com\", \"*.example.com\"]\n",
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in ".*") {
+        if let Err(problems) = parse(&text, "c.toml") {
+            problems.render(true);
+        }
+    }
+
+    /// Settings that exist, with values that may not.
+    #[test]
+    fn no_value_makes_the_parser_panic(
+        (key, value) in (0..VALUES.len(), "\\PC{0,20}|[-*/,0-9 ]{1,20}|[a-z:/@.*]{1,30}"),
+    ) {
+        let text = VALUES[key].replace("VALUE", &serde_json::Value::from(value).to_string());
+        match parse(&text, "c.toml") {
+            Ok(loaded) => loaded.warnings.render(false),
+            Err(problems) => problems.render(false),
+        };
+    }
+}
+
+/// One of each kind of value.
+const VALUES: [&str; 9] = [
+    "[[certificates]]\nnames = [VALUE]",
+    "[[certificates]]\nnames = [\"v.example.com\"]\nrenew = { at = VALUE }",
+    "[[certificates]]\nnames = [\"v.example.com\"]\ntargets = [{ domains = [VALUE] }]",
+    "[schedule]\ntick = VALUE\ntimezone = VALUE",
+    "[store]\nurl = VALUE\nkey_file = VALUE\nhistory = VALUE",
+    "[http]\nlisten = VALUE",
+    "[issuers.x]\ndirectory = VALUE\ncontact = [VALUE]",
+    "[solvers.alidns]\nzones = [VALUE]\nkind = VALUE",
+    "[clouds.x]\nregion = VALUE\ncredentials = VALUE\nendpoints = { vod = VALUE }",
+];

@@ -1,0 +1,283 @@
+//! Tells what happened: one line in the log and one entry in the history per change of state.
+//!
+//! Looks that see what was seen before tell nothing; they would bury the changes.
+
+use serde_json::json;
+
+use crate::name::{Label, TargetId};
+use crate::renewal::{Event, Found, Installed, Issued, Record};
+use crate::retry::Failure;
+use crate::store::HistoryEntry;
+use crate::time::Timestamp;
+
+/// What is told of one event, once it is stored.
+pub(super) struct Told {
+    entry: Option<HistoryEntry>,
+    level: tracing::Level,
+    generation: Option<u32>,
+}
+
+/// What is said of one event: its kind, a sentence, and the details for machines.
+struct Change {
+    kind: &'static str,
+    target: Option<TargetId>,
+    message: String,
+    details: serde_json::Value,
+    level: tracing::Level,
+}
+
+/// What is to be told of an event that turned `before` into `after`.
+pub(super) fn tell(
+    label: &Label,
+    event: &Event,
+    before: &Record,
+    after: &Record,
+    now: Timestamp,
+) -> Told {
+    let change = change(event, before, after);
+    let level = change
+        .as_ref()
+        .map_or(tracing::Level::INFO, |change| change.level);
+    let entry = |change: Change| HistoryEntry {
+        at: now,
+        label: Some(label.clone()),
+        target: change.target,
+        kind: change.kind.to_owned(),
+        message: change.message,
+        details: change.details,
+    };
+    Told {
+        entry: change.map(entry),
+        level,
+        generation: after.issued.as_ref().map(|issued| issued.generation),
+    }
+}
+
+impl Told {
+    /// The entries for the history, to be stored with the record.
+    pub(super) fn entries(&self) -> Vec<HistoryEntry> {
+        self.entry.iter().cloned().collect()
+    }
+
+    /// Logs the change. To be called when it is stored: what was not stored did not happen.
+    pub(super) fn log(&self) {
+        let Some(entry) = &self.entry else {
+            return;
+        };
+        let certificate = entry.label.as_ref().map(Label::as_str);
+        let target = entry.target.as_ref().map(ToString::to_string);
+        let target = target.unwrap_or_default();
+        let (kind, message, generation) = (&entry.kind, &entry.message, self.generation);
+        if self.level == tracing::Level::WARN {
+            tracing::warn!(certificate, target, generation, kind, "{message}");
+        } else {
+            tracing::info!(certificate, target, generation, kind, "{message}");
+        }
+    }
+}
+
+fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
+    match event {
+        Event::Reconfigured { .. } => (!before.digest.is_empty()).then(|| {
+            let message = "the configuration, the credentials or the program changed";
+            about_certificate("reconfigured", message.to_owned())
+        }),
+        Event::RenewalInfoAnswered { .. } => renewal_info(before, after),
+        Event::RenewalInfoFailed { .. }
+        | Event::OrderIntended { .. }
+        | Event::InstallIntended { .. } => None,
+        Event::OrderAccepted => {
+            let issuer = after
+                .orders
+                .open
+                .as_ref()
+                .map_or("", |open| open.issuer.as_str());
+            Some(about_certificate(
+                "ordered",
+                format!("order accepted by {issuer}"),
+            ))
+        }
+        Event::OrderDropped => {
+            before.orders.open.as_ref().map(|_| {
+                about_certificate("order-dropped", "the order under way is over".to_owned())
+            })
+        }
+        Event::OrderFailed {
+            issuer, failure, ..
+        } => Some(failed(
+            "order-failed",
+            None,
+            &format!("order at {issuer}"),
+            failure,
+        )),
+        Event::Issued(issued) => Some(told_issued(issued)),
+        Event::Installed { target, installed } => Some(told_installed(target, installed)),
+        Event::InstallFailed {
+            target,
+            generation,
+            failure,
+            ..
+        } => {
+            let what = format!("install of generation {generation}");
+            Some(failed("install-failed", Some(target), &what, failure))
+        }
+        Event::ReadBack { target, found } => read_back(target, found, before),
+        Event::ReadBackFailed {
+            target, failure, ..
+        } => Some(failed(
+            "read-back-failed",
+            Some(target),
+            "read-back",
+            failure,
+        )),
+        Event::Looked { target, .. } => looked(target, before, after),
+    }
+}
+
+fn told_issued(issued: &Issued) -> Change {
+    let Issued {
+        generation,
+        issuer,
+        leaf,
+        ..
+    } = issued;
+    Change {
+        details: json!({
+            "generation": generation,
+            "fingerprint": leaf.fingerprint,
+            "serial": leaf.serial,
+            "not_after": leaf.not_after.to_string(),
+            "issuer": issuer,
+        }),
+        ..about_certificate(
+            "issued",
+            format!(
+                "generation {generation} issued by {issuer}, valid until {}",
+                leaf.not_after
+            ),
+        )
+    }
+}
+
+fn told_installed(target: &TargetId, installed: &Installed) -> Change {
+    let Installed {
+        generation,
+        cert_name,
+        ..
+    } = installed;
+    Change {
+        details: json!({ "generation": generation, "cert_name": cert_name }),
+        ..about_target(
+            "installed",
+            target,
+            format!("generation {generation} accepted as {cert_name}"),
+        )
+    }
+}
+
+fn renewal_info(before: &Record, after: &Record) -> Option<Change> {
+    let window = |record: &Record| {
+        record
+            .issued
+            .as_ref()?
+            .renewal_info
+            .as_ref()
+            .and_then(|info| info.window)
+    };
+    let changed = window(before) != window(after);
+    let window = window(after).filter(|_| changed)?;
+    let explanation = after
+        .issued
+        .as_ref()
+        .and_then(|issued| issued.renewal_info.as_ref()?.explanation.clone());
+    Some(Change {
+        details: json!({
+            "start": window.start.to_string(),
+            "end": window.end.to_string(),
+            "explanation": explanation,
+        }),
+        ..about_certificate(
+            "renewal-info",
+            format!(
+                "the CA suggests to renew between {} and {}",
+                window.start, window.end
+            ),
+        )
+    })
+}
+
+fn read_back(target: &TargetId, found: &Found, before: &Record) -> Option<Change> {
+    let known = before
+        .targets
+        .get(target)
+        .and_then(|known| known.installed.as_ref());
+    let message = match found {
+        Found::Ours(installed) if known.is_some_and(|k| k.generation == installed.generation) => {
+            return None;
+        }
+        Found::Ours(installed) => format!("the API has our generation {}", installed.generation),
+        Found::Foreign { cert_name } => format!("the API has a foreign certificate, {cert_name}"),
+        Found::Nothing => "the API has no certificate".to_owned(),
+    };
+    Some(about_target("read-back", target, message))
+}
+
+fn looked(target: &TargetId, before: &Record, after: &Record) -> Option<Change> {
+    let old = before.targets.get(target);
+    let new = after.targets.get(target)?;
+    let seen_before = old.and_then(|old| old.seen);
+    if let Some(seen) = new.seen.filter(|seen| Some(*seen) != seen_before) {
+        return Some(Change {
+            details: json!({
+                "generation": seen.generation,
+                "fingerprint": new.served.as_ref().map(|served| served.fingerprint),
+            }),
+            ..about_target(
+                "seen",
+                target,
+                format!(
+                    "generation {} seen at every reachable address",
+                    seen.generation
+                ),
+            )
+        });
+    }
+    let complaint = new.look_failure.as_ref()?;
+    let told_before = old.and_then(|old| old.look_failure.as_ref()) == Some(complaint);
+    (!told_before).then(|| Change {
+        level: if new.proving.is_some() {
+            tracing::Level::INFO
+        } else {
+            tracing::Level::WARN
+        },
+        ..about_target("not-seen", target, complaint.clone())
+    })
+}
+
+fn failed(kind: &'static str, target: Option<&TargetId>, what: &str, failure: &Failure) -> Change {
+    Change {
+        kind,
+        target: target.cloned(),
+        message: format!("{what} failed: {}: {}", failure.code, failure.message),
+        details: json!({ "code": failure.code, "class": failure.class(1).as_str() }),
+        level: tracing::Level::WARN,
+    }
+}
+
+fn about_certificate(kind: &'static str, message: String) -> Change {
+    let level = tracing::Level::INFO;
+    Change {
+        kind,
+        target: None,
+        message,
+        details: serde_json::Value::Null,
+        level,
+    }
+}
+
+fn about_target(kind: &'static str, target: &TargetId, message: String) -> Change {
+    Change {
+        target: Some(target.clone()),
+        ..about_certificate(kind, message)
+    }
+}

@@ -1,0 +1,83 @@
+//! Records that a step panicked: a bug of ours, confined to the certificate that met it.
+
+use std::collections::BTreeSet;
+
+use super::shared::Shared;
+use crate::renewal::{Action, Event, OrderFate, Sight};
+use crate::retry::{Class, Failure, Scope, course};
+use crate::store::{Lease, StoreError};
+
+/// Puts the panic of a step onto the record, so that the ladder applies to it, and gives the
+/// certificate back. Returns whether there was a step to lay it to.
+pub(super) async fn record_panic(
+    shared: &Shared,
+    lease: &Lease,
+    action: Option<&Action>,
+) -> Result<bool, StoreError> {
+    let now = shared.clock.now();
+    let stored = shared.store.load(lease.label()).await?;
+    let mut record = stored.map(|stored| stored.record).unwrap_or_default();
+    let event = action.and_then(|action| event_of(shared, action));
+    let recorded = event.is_some();
+    if let Some(event) = event {
+        record.apply(event, now);
+        shared.store.save(lease, &record, now, &[]).await?;
+    }
+    shared.store.release(lease, now).await?;
+    Ok(recorded)
+}
+
+fn event_of(shared: &Shared, action: &Action) -> Option<Event> {
+    let jitter = shared.roll();
+    match action {
+        Action::Order { issuer, .. } => Some(Event::OrderFailed {
+            issuer: issuer.name.clone(),
+            failure: panicked(),
+            order: OrderFate::Open,
+            jitter,
+        }),
+        Action::Install {
+            target, generation, ..
+        } => Some(Event::InstallFailed {
+            target: target.clone(),
+            generation: *generation,
+            failure: Failure {
+                // It may have been sent.
+                course: course(&[
+                    (Class::Reconcile, 1),
+                    (Class::Backoff, 2),
+                    (Class::Operator, 1),
+                ]),
+                ..panicked()
+            },
+            jitter,
+        }),
+        Action::ReadBack { target } => Some(Event::ReadBackFailed {
+            target: target.clone(),
+            failure: panicked(),
+            jitter,
+        }),
+        Action::Look { target } => Some(Event::Looked {
+            target: target.clone(),
+            sight: Sight::Unreachable {
+                why: "the look panicked".to_owned(),
+            },
+            addresses: BTreeSet::new(),
+        }),
+        Action::AskRenewalInfo => Some(Event::RenewalInfoFailed {
+            failure: panicked(),
+        }),
+        Action::DistrustClock { .. } | Action::SleepUntil(_) => None,
+    }
+}
+
+fn panicked() -> Failure {
+    Failure {
+        code: "panic".to_owned(),
+        message: "a step panicked; the log of the service holds the details".to_owned(),
+        course: course(&[(Class::Backoff, 3), (Class::Operator, 1)]),
+        scope: Scope::Here,
+        not_before: None,
+        clamped: false,
+    }
+}

@@ -1,0 +1,147 @@
+//! Places a new order. The intent is stored before it is sent, the URL with the key and the request
+//! right after.
+
+use std::collections::BTreeSet;
+
+use super::{Failed, Open, Unfinished, Wanted, key_failed};
+use crate::acme::{Account, AcmeError, NewOrder, Order};
+use crate::certificate::Leaf;
+use crate::daemon::worker::Worker;
+use crate::keys::{KeyError, PrivateKey};
+use crate::name::DnsName;
+use crate::renewal::{Event, OrderFate};
+use crate::retry::exact_set;
+use crate::store::{AcceptedOrderRow, BudgetScope, KeyMaterial, NewOrderRow, OrderId, Reservation};
+
+pub(super) async fn place(
+    worker: &mut Worker<'_>,
+    account: &Account,
+    wanted: Wanted<'_>,
+) -> Result<Open, Unfinished> {
+    let (key, csr) = key_and_request(worker, wanted).await?;
+    let held = worker.record.issued.as_ref();
+    let replaced = held
+        .filter(|held| wanted.replaces && held.account == account.url())
+        .map(|held| held.leaf.clone());
+    let id = intend(worker, account, wanted, replaced.as_ref()).await?;
+    let new = NewOrder {
+        names: wanted.names,
+        replaces: replaced.as_ref(),
+        profile: wanted.issuer.profile.as_deref(),
+    };
+    let begun = Order::begin(account, &new).await;
+    let mut order = begun.map_err(|error| not_placed(worker, wanted, &error))?;
+    let is_replacement = order.replaces_a_certificate();
+    let now = worker.shared.clock.now();
+    let told = worker.apply(Event::OrderAccepted, now);
+    let stored_key = KeyMaterial::new(key.pkcs8().to_vec());
+    let accepted = AcceptedOrderRow {
+        url: order.url(),
+        key: &stored_key,
+        csr: &csr,
+        replaces: is_replacement,
+    };
+    let (store, entries) = (&worker.shared.store, told.entries());
+    store
+        .save_order_accepted(worker.lease, &worker.record, now, &id, &accepted, &entries)
+        .await?;
+    told.log();
+    let directory = wanted.issuer.directory.clone();
+    Ok(Open {
+        id,
+        order,
+        key,
+        csr,
+        account: account.url().to_owned(),
+        directory,
+    })
+}
+
+/// A new key with its request, made off the async threads: RSA takes seconds.
+async fn key_and_request(
+    worker: &Worker<'_>,
+    wanted: Wanted<'_>,
+) -> Result<(PrivateKey, Vec<u8>), Unfinished> {
+    let (key_type, names) = (worker.job.spec.key, wanted.names.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let key = PrivateKey::generate(key_type)?;
+        let csr = key.csr(&names)?;
+        Ok((key, csr))
+    });
+    let made = made.await.unwrap_or(Err(KeyError::Generate));
+    made.map_err(key_failed)
+}
+
+/// What comes of an order that could not be placed. If the answer was lost, the CA may have taken
+/// it: its budget stands, and the order is left to lapse.
+fn not_placed(worker: &Worker<'_>, wanted: Wanted<'_>, error: &AcmeError) -> Unfinished {
+    let order = if error.may_be_placed() {
+        OrderFate::Over
+    } else {
+        OrderFate::Refused
+    };
+    let now = worker.shared.clock.now();
+    Unfinished::Failed(Box::new(Failed {
+        failure: error.failure(now, &wanted.issuer.directory),
+        order,
+        account_is_lost: error.account_is_gone(),
+    }))
+}
+
+/// Stores the intent and reserves the budget, in one transaction.
+async fn intend(
+    worker: &mut Worker<'_>,
+    account: &Account,
+    wanted: Wanted<'_>,
+    replaced: Option<&Leaf>,
+) -> Result<OrderId, Unfinished> {
+    let now = worker.shared.clock.now();
+    let Wanted { issuer, names, .. } = wanted;
+    let key = worker.job.spec.key;
+    let told = worker.apply(
+        Event::OrderIntended {
+            issuer: issuer.name.clone(),
+            directory: issuer.directory.clone(),
+            names: names.clone(),
+            key,
+            profile: issuer.profile.clone(),
+        },
+        now,
+    );
+    let row = NewOrderRow {
+        intent_at: now,
+        issuer: issuer.name.clone(),
+        directory: issuer.directory.clone(),
+        account: account.url().to_owned(),
+        names: names.clone(),
+        key_type: key,
+        profile: issuer.profile.clone(),
+        replaces: replaced.and_then(Leaf::renewal_info_id),
+        reservations: reservations(account, names, replaced.is_some()),
+    };
+    let store = &worker.shared.store;
+    let id = store
+        .save_order_intent(worker.lease, &worker.record, now, &row, &told.entries())
+        .await?;
+    told.log();
+    Ok(id)
+}
+
+/// What an order takes of the CA's budget. Which domain is the registered one is left to the CA's
+/// refusals until the limits are counted here.
+fn reservations(account: &Account, names: &BTreeSet<DnsName>, exempt: bool) -> Vec<Reservation> {
+    let account = account.url().to_owned();
+    [
+        (BudgetScope::Account, account),
+        (
+            BudgetScope::ExactSet,
+            exact_set(names.iter().map(DnsName::as_str)),
+        ),
+    ]
+    .map(|(scope, subject)| Reservation {
+        scope,
+        subject,
+        exempt,
+    })
+    .into()
+}

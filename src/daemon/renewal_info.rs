@@ -1,0 +1,66 @@
+//! Asks the CA when it wants a certificate renewed.
+
+use std::time::Duration;
+
+use super::worker::Worker;
+use crate::acme::renewal_info::{self, RenewalInfo};
+use crate::renewal::Event;
+use crate::retry::{Class, Failure, Scope, course};
+
+/// A CA that offers no renewal information may learn to.
+const UNSUPPORTED_ASK_AGAIN: Duration = Duration::from_hours(24);
+
+/// Asks once.
+pub(super) async fn ask(worker: &Worker<'_>) -> Event {
+    let issued = worker.record.issued.as_ref();
+    let ca = issued.and_then(|issued| worker.shared.ca_of(&issued.directory));
+    let Some((issued, ca)) = issued.zip(ca) else {
+        return Event::RenewalInfoFailed { failure: nobody() };
+    };
+    let picked = worker.shared.roll();
+    let answered = |window, explanation, supported, ask_again| Event::RenewalInfoAnswered {
+        window,
+        explanation,
+        supported,
+        ask_again,
+        picked,
+    };
+    let certificate = &worker.job.spec.label;
+    match renewal_info::ask(ca, &issued.leaf).await {
+        Ok(RenewalInfo::Suggested {
+            window,
+            explanation_url,
+            ask_again,
+        }) => answered(Some(window), explanation_url, true, ask_again),
+        Ok(RenewalInfo::NoAnswer { why, ask_again }) => {
+            tracing::debug!(%certificate, why, "no renewal information");
+            answered(None, None, true, ask_again)
+        }
+        Ok(RenewalInfo::Unsupported) => {
+            let ask_again = worker.shared.clock.now() + UNSUPPORTED_ASK_AGAIN;
+            answered(None, None, false, ask_again)
+        }
+        Err(error) => {
+            tracing::debug!(
+                %certificate,
+                error = &error as &dyn std::error::Error,
+                "renewal information"
+            );
+            let now = worker.shared.clock.now();
+            let failure = error.failure(now, &issued.directory);
+            Event::RenewalInfoFailed { failure }
+        }
+    }
+}
+
+/// There is nobody to ask. Only decided otherwise, so this is never told.
+fn nobody() -> Failure {
+    Failure {
+        code: "nobody-to-ask".to_owned(),
+        message: "no CA is configured that issued the certificate".to_owned(),
+        course: course(&[(Class::Operator, 1)]),
+        scope: Scope::Here,
+        not_before: None,
+        clamped: false,
+    }
+}
