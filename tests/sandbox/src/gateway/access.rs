@@ -1,0 +1,194 @@
+//! Who may call: access keys, signatures, timestamps and nonces.
+//!
+//! It says nothing about what a caller may do; RAM policies are not modelled, a test plays their
+//! refusals as faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::refusal::Refusal;
+use super::request::Request;
+use super::{locked, signature};
+
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
+
+/// Whether an access key may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It may.
+    Active,
+    /// Its owner disabled it.
+    Inactive,
+    /// It is temporary and its time is over.
+    Expired,
+}
+
+/// An access key that a gateway knows.
+#[derive(Clone)]
+pub struct AccessKey {
+    id: String,
+    secret: String,
+    security_token: Option<String>,
+    state: KeyState,
+}
+
+impl AccessKey {
+    /// A permanent key.
+    pub fn new(id: &str, secret: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            security_token: None,
+            state: KeyState::Active,
+        }
+    }
+
+    /// A temporary key of the Security Token Service.
+    pub fn temporary(id: &str, secret: &str, security_token: &str) -> Self {
+        Self {
+            security_token: Some(security_token.to_owned()),
+            ..Self::new(id, secret)
+        }
+    }
+
+    /// The same key in another state.
+    #[must_use]
+    pub fn in_state(self, state: KeyState) -> Self {
+        Self { state, ..self }
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKey")
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The known keys and the nonces that were used.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    keys: Mutex<BTreeMap<String, AccessKey>>,
+    nonces: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl Guard {
+    pub(super) fn add(&self, key: AccessKey) {
+        locked(&self.keys).insert(key.id.clone(), key);
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        locked(&self.keys).remove(id);
+    }
+
+    /// Lets a request pass that a known key signed just now and never before.
+    pub(super) fn admit(&self, request: &Request, now: Timestamp) -> Result<(), Refusal> {
+        let key = self.key_of(request)?;
+        require_state(&key)?;
+        require_token(&key, request)?;
+        require_method(request)?;
+        require_fresh(request.required("Timestamp")?, now)?;
+        let nonce = request.required("SignatureNonce")?;
+        require_signature(&key, request)?;
+        self.spend_nonce(&key.id, nonce)
+    }
+
+    fn key_of(&self, request: &Request) -> Result<AccessKey, Refusal> {
+        let id = request.required("AccessKeyId")?;
+        let not_found = || {
+            let message = "Specified access key is not found.";
+            Refusal::new(404, "InvalidAccessKeyId.NotFound", message)
+        };
+        locked(&self.keys).get(id).cloned().ok_or_else(not_found)
+    }
+
+    fn spend_nonce(&self, key_id: &str, nonce: &str) -> Result<(), Refusal> {
+        let unused = locked(&self.nonces).insert((key_id.to_owned(), nonce.to_owned()));
+        if unused {
+            return Ok(());
+        }
+        let message = "Specified signature nonce was used already.";
+        Err(Refusal::new(400, "SignatureNonceUsed", message))
+    }
+}
+
+fn require_state(key: &AccessKey) -> Result<(), Refusal> {
+    match key.state {
+        KeyState::Active => Ok(()),
+        KeyState::Inactive => Err(Refusal::new(
+            400,
+            "InvalidAccessKeyId.Inactive",
+            "Specified access key is disabled.",
+        )),
+        KeyState::Expired => Err(Refusal::new(
+            400,
+            "InvalidSecurityToken.Expired",
+            "Specified SecurityToken is expired.",
+        )),
+    }
+}
+
+fn require_token(key: &AccessKey, request: &Request) -> Result<(), Refusal> {
+    let given = request.optional("SecurityToken");
+    match (&key.security_token, given) {
+        (None, None) => Ok(()),
+        (Some(known), Some(given)) if known == given => Ok(()),
+        (Some(_), None) => Err(Refusal::new(
+            400,
+            "MissingSecurityToken",
+            "SecurityToken is mandatory for this action.",
+        )),
+        (_, Some(_)) => Err(Refusal::new(
+            400,
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "Specified SecurityToken mismatch with the AccessKey.",
+        )),
+    }
+}
+
+fn require_method(request: &Request) -> Result<(), Refusal> {
+    if request.required("SignatureMethod")? != "HMAC-SHA1" {
+        let message = "Specified signature method is not valid.";
+        return Err(Refusal::new(400, "InvalidSignatureMethod", message));
+    }
+    if request.required("SignatureVersion")? != "1.0" {
+        return Err(Refusal::invalid("SignatureVersion"));
+    }
+    Ok(())
+}
+
+fn require_fresh(timestamp: &str, now: Timestamp) -> Result<(), Refusal> {
+    let moment = read_timestamp(timestamp).ok_or_else(|| {
+        let message = "Specified time stamp or date value is not well formatted.";
+        Refusal::new(400, "InvalidTimeStamp.Format", message)
+    })?;
+    if now.duration_since(moment).abs() > MAX_SKEW {
+        let message = "Specified time stamp or date value is expired.";
+        return Err(Refusal::new(400, "InvalidTimeStamp.Expired", message));
+    }
+    Ok(())
+}
+
+/// Reads `YYYY-MM-DDThh:mm:ssZ` and nothing else.
+fn read_timestamp(text: &str) -> Option<Timestamp> {
+    let moment: Timestamp = text.parse().ok()?;
+    (moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() == text).then_some(moment)
+}
+
+fn require_signature(key: &AccessKey, request: &Request) -> Result<(), Refusal> {
+    let given = request.required("Signature")?;
+    let text = signature::string_to_sign(request.method.as_str(), &request.parameters);
+    if signature::sign(&key.secret, &text) == given {
+        return Ok(());
+    }
+    // The real gateway echoes what it signed, private key included.
+    let message = format!(
+        "Specified signature is not matched with our calculation. server string to sign is:{text}"
+    );
+    Err(Refusal::new(400, "SignatureDoesNotMatch", message))
+}

@@ -1,0 +1,121 @@
+//! The actions of this gateway: which there are and who performs them.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::request::Request;
+use super::{Settings, alidns, certificate_installation, vod};
+use crate::world::World;
+
+const VOD: &str = "2017-03-21";
+const ALIDNS: &str = "2015-01-09";
+
+/// An action that this gateway performs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    SetVodDomainSslCertificate,
+    DescribeVodDomainCertificateInfo,
+    DescribeVodDomainDetail,
+    DescribeVodSslCertificateList,
+    DescribeVodUserDomains,
+    AddDomainRecord,
+    DeleteDomainRecord,
+    DescribeDomainRecords,
+    DescribeSubDomainRecords,
+    DescribeDomains,
+    DescribeDomainInfo,
+}
+
+impl Action {
+    const ALL: [Self; 11] = [
+        Self::SetVodDomainSslCertificate,
+        Self::DescribeVodDomainCertificateInfo,
+        Self::DescribeVodDomainDetail,
+        Self::DescribeVodSslCertificateList,
+        Self::DescribeVodUserDomains,
+        Self::AddDomainRecord,
+        Self::DeleteDomainRecord,
+        Self::DescribeDomainRecords,
+        Self::DescribeSubDomainRecords,
+        Self::DescribeDomains,
+        Self::DescribeDomainInfo,
+    ];
+
+    /// The action that `Action` and `Version` name.
+    pub(super) fn of(request: &Request) -> Result<Self, Refusal> {
+        let name = request.required("Action")?;
+        let version = request.required("Version")?;
+        let action = Self::ALL
+            .into_iter()
+            .find(|action| action.name() == name)
+            .ok_or_else(|| {
+                let message = "Specified api is not found, please check your url and method.";
+                Refusal::new(404, "InvalidAction.NotFound", message)
+            })?;
+        if action.version() != version {
+            let message = "Specified parameter Version is not valid.";
+            return Err(Refusal::new(400, "InvalidVersion", message));
+        }
+        Ok(action)
+    }
+
+    /// The name that callers use.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SetVodDomainSslCertificate => "SetVodDomainSSLCertificate",
+            Self::DescribeVodDomainCertificateInfo => "DescribeVodDomainCertificateInfo",
+            Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
+            Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
+            Self::DescribeVodUserDomains => "DescribeVodUserDomains",
+            Self::AddDomainRecord => "AddDomainRecord",
+            Self::DeleteDomainRecord => "DeleteDomainRecord",
+            Self::DescribeDomainRecords => "DescribeDomainRecords",
+            Self::DescribeSubDomainRecords => "DescribeSubDomainRecords",
+            Self::DescribeDomains => "DescribeDomains",
+            Self::DescribeDomainInfo => "DescribeDomainInfo",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Self::SetVodDomainSslCertificate
+            | Self::DescribeVodDomainCertificateInfo
+            | Self::DescribeVodDomainDetail
+            | Self::DescribeVodSslCertificateList
+            | Self::DescribeVodUserDomains => VOD,
+            Self::AddDomainRecord
+            | Self::DeleteDomainRecord
+            | Self::DescribeDomainRecords
+            | Self::DescribeSubDomainRecords
+            | Self::DescribeDomains
+            | Self::DescribeDomainInfo => ALIDNS,
+        }
+    }
+
+    /// Performs the action at once and as a whole; gives the answer without its `RequestId`.
+    pub(super) fn perform(
+        self,
+        world: &World,
+        settings: Settings,
+        now: Timestamp,
+        request: &Request,
+    ) -> Result<Value, Refusal> {
+        let state = &mut world.lock();
+        match self {
+            Self::SetVodDomainSslCertificate => {
+                certificate_installation::set_certificate(state, settings, now, request)
+            }
+            Self::DescribeVodDomainCertificateInfo => vod::certificate_info(state, request),
+            Self::DescribeVodDomainDetail => vod::domain_detail(state, request),
+            Self::DescribeVodSslCertificateList => vod::certificate_list(state, request),
+            Self::DescribeVodUserDomains => vod::user_domains(state, request),
+            Self::AddDomainRecord => alidns::add_record(state, request),
+            Self::DeleteDomainRecord => alidns::delete_record(state, request),
+            Self::DescribeDomainRecords => alidns::domain_records(state, request),
+            Self::DescribeSubDomainRecords => alidns::sub_domain_records(state, request),
+            Self::DescribeDomains => alidns::domains(state, request),
+            Self::DescribeDomainInfo => alidns::domain_info(state, request),
+        }
+    }
+}

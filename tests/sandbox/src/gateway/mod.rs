@@ -1,0 +1,164 @@
+//! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21) and Alidns (2015-01-09).
+//!
+//! It judges a request as the documentation says the real one does, changes the [`World`], and
+//! fails on script. It does not serve TLS, and it knows no other product.
+
+mod access;
+mod action;
+mod alidns;
+mod answer;
+mod calls;
+mod certificate_installation;
+mod fault;
+mod paging;
+mod refusal;
+mod request;
+mod server;
+mod signature;
+mod vod;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+
+pub use access::{AccessKey, KeyState};
+pub use calls::{Call, Calls, Outcome};
+pub use fault::{Disturbance, Fault, Faults};
+pub use refusal::Refusal;
+
+use crate::pem::KeyForms;
+use crate::world::World;
+use access::Guard;
+
+/// Whether the same content may be uploaded again under its own name for its own domain.
+///
+/// The documentation does not say; a client must live with either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reupload {
+    /// Installing is repeatable.
+    Accept,
+    /// The second upload is refused with `Certificate.Duplicated`.
+    RefuseAsDuplicate,
+}
+
+/// How the gateway behaves where the documentation leaves it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// The answer to a repeated upload.
+    pub reupload: Reupload,
+    /// The key encodings that an upload may use.
+    pub key_forms: KeyForms,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reupload: Reupload::Accept,
+            key_forms: KeyForms::Traditional,
+        }
+    }
+}
+
+/// A running gateway; it stops when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    url: String,
+    shared: Arc<Shared>,
+    _stop: oneshot::Sender<()>,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Shared {
+    world: World,
+    guard: Guard,
+    settings: Mutex<Settings>,
+    faults: Faults,
+    calls: Calls,
+    clock_offset: Mutex<SignedDuration>,
+    request_ids: answer::RequestIds,
+}
+
+impl Gateway {
+    /// The access key that every gateway knows from the start.
+    pub const ACCESS_KEY_ID: &str = "testid";
+    /// Its secret.
+    pub const ACCESS_KEY_SECRET: &str = "testsecret";
+
+    /// Starts a gateway over `world` on a free port of `127.0.0.1`.
+    pub async fn start(world: World) -> io::Result<Self> {
+        let guard = Guard::default();
+        guard.add(AccessKey::new(Self::ACCESS_KEY_ID, Self::ACCESS_KEY_SECRET));
+        let shared = Arc::new(Shared {
+            world,
+            guard,
+            settings: Mutex::default(),
+            faults: Faults::default(),
+            calls: Calls::default(),
+            clock_offset: Mutex::default(),
+            request_ids: answer::RequestIds::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let address = server::start(Arc::clone(&shared), stopped).await?;
+        Ok(Self {
+            url: format!("http://{address}"),
+            shared,
+            _stop: stop,
+        })
+    }
+
+    /// Where it listens: `http://127.0.0.1:<port>`, without a final slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The failures that it plays.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// The log of calls.
+    pub fn calls(&self) -> &Calls {
+        &self.shared.calls
+    }
+
+    /// Makes an access key known, or replaces it.
+    pub fn add_access_key(&self, key: AccessKey) {
+        self.shared.guard.add(key);
+    }
+
+    /// Forgets an access key.
+    pub fn remove_access_key(&self, id: &str) {
+        self.shared.guard.remove(id);
+    }
+
+    /// Changes the behaviour.
+    pub fn set(&self, settings: Settings) {
+        *locked(&self.shared.settings) = settings;
+    }
+
+    /// Sets its clock ahead of the real one, or behind.
+    pub fn set_clock_offset(&self, offset: SignedDuration) {
+        *locked(&self.shared.clock_offset) = offset;
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + *locked(&self.clock_offset)
+    }
+
+    fn settings(&self) -> Settings {
+        *locked(&self.settings)
+    }
+}
+
+/// Locks `mutex`; a panic elsewhere must not hide behind a second one here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
