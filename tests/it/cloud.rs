@@ -1,0 +1,41 @@
+//! The daemon's client of the sandbox's cloud.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test writes files and fails by panicking"
+)]
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use url::Url;
+use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints};
+use vodcertd::clock::Clock;
+use vodcertd::net::Network;
+use vodcertd::secret::SecretSource;
+use vodcertd_sandbox::gateway::Gateway;
+
+/// A client with the access key that every gateway knows.
+pub(crate) fn client(gateway: &Gateway) -> Client {
+    let url: Url = gateway.url().parse().unwrap();
+    let cloud = Cloud {
+        name: "default".into(),
+        credentials: CredentialSource::Static {
+            access_key_id: Gateway::ACCESS_KEY_ID.into(),
+            access_key_secret: SecretSource::File(SECRET_FILE.clone()),
+        },
+        endpoints: Endpoints {
+            alidns: url.clone(),
+            vod: url,
+        },
+    };
+    Client::new(cloud, &Network::default(), Clock::System).unwrap()
+}
+
+/// Written once: the tests of a process run side by side.
+static SECRET_FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("access-key-secret-{}", std::process::id()));
+    std::fs::write(&path, Gateway::ACCESS_KEY_SECRET).unwrap();
+    path
+});

@@ -1,0 +1,154 @@
+//! Killed while proofs are published, stand, and are taken away.
+
+use vodcertd::aliyun::Client;
+use vodcertd::aliyun::alidns::RecordId;
+use vodcertd::clock::Clock;
+use vodcertd::config;
+use vodcertd::name::Label;
+use vodcertd_sandbox::gateway::{Disturbance, Fault};
+
+use super::*;
+
+#[tokio::test]
+async fn a_proof_that_was_announced_and_not_published_is_published() {
+    let scene = scene().await;
+    let faults = scene.gateway.faults();
+    faults.push(Fault::once(Disturbance::Delay(NEVER)).on("AddDomainRecord"));
+    kill_when(&scene, "the proof is sent", || faults.waiting() == 0).await;
+    assert_eq!(open_journal_rows(&scene).await, 1);
+    assert_eq!(scene.proofs(), 0);
+
+    go_on(&scene, 1).await;
+
+    assert_eq!(scene.orders_at_ca(), 1);
+    assert_eq!(published(&scene), 1);
+}
+
+#[tokio::test]
+async fn a_proof_whose_id_was_not_stored_is_adopted() {
+    let scene = killed_before("UPDATE ON journal").await;
+    assert_eq!(scene.proofs(), 1);
+
+    go_on(&scene, 1).await;
+
+    assert_eq!(scene.orders_at_ca(), 1);
+    assert_eq!(published(&scene), 1, "published twice");
+}
+
+#[tokio::test]
+async fn a_published_proof_is_adopted_by_the_order_that_is_taken_up() {
+    let scene = scene().await;
+    scene.dns.set_delay(NEVER);
+    kill_when_published(&scene).await;
+    scene.dns.set_delay(Duration::ZERO);
+
+    go_on(&scene, 1).await;
+
+    assert_eq!(scene.orders_at_ca(), 1);
+    assert_eq!(published(&scene), 1);
+}
+
+/// Kills a daemon that waits for its proof to be seen.
+async fn kill_when_published(scene: &Scene) {
+    scene.make_store().await;
+    let daemon = scene.spawn();
+    let sql = "SELECT COUNT(*) FROM journal WHERE json_extract(payload, '$.record_id') != ''";
+    scene
+        .until("the proof is published", async || {
+            scene.number(sql).await == 1
+        })
+        .await;
+    daemon.kill().await;
+    assert_eq!(scene.proofs(), 1);
+}
+
+#[tokio::test]
+async fn a_published_proof_is_removed_with_the_order_that_is_not_wanted_any_more() {
+    let mut scene = scene().await;
+    scene.dns.set_delay(NEVER);
+    kill_when_published(&scene).await;
+    scene.dns.set_delay(Duration::ZERO);
+    scene.set_certificates(
+        "[[certificates]]\nname = \"video\"\nnames = [\"*.example.com\"]\n\
+         targets = [{ domains = [\"v.example.com\"] }]\n",
+    );
+
+    go_on(&scene, 1).await;
+
+    assert_eq!(scene.orders_at_ca(), 2);
+    assert_eq!(scene.certificates_at_ca(), 1);
+}
+
+#[tokio::test]
+async fn a_removal_that_was_not_recorded_is_recorded_when_there_is_work_again() {
+    let scene = scene().await;
+    scene.make_store().await;
+    scene
+        .hold("UPDATE ON journal WHEN NEW.closed_at IS NOT NULL")
+        .await;
+    let daemon = scene.spawn();
+    scene.until_seen(LABEL, 1).await;
+    daemon.kill().await;
+    assert_eq!(scene.proofs(), 0);
+    assert_eq!(open_journal_rows(&scene).await, 1);
+    scene.let_go().await;
+    make_due(&scene).await;
+
+    let daemon = scene.spawn();
+    scene
+        .until("the row is closed", async || {
+            open_journal_rows(&scene).await == 0
+        })
+        .await;
+    assert!(daemon.terminate().await);
+    assert_eq!(scene.orders_at_ca(), 1);
+}
+
+async fn make_due(scene: &Scene) {
+    let store = scene.open_store().await;
+    let label: Label = LABEL.parse().unwrap();
+    store.make_due(&label, Clock::System.now()).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_somebody_removed_meanwhile_is_published_again() {
+    let scene = scene().await;
+    scene.dns.set_delay(NEVER);
+    kill_when_published(&scene).await;
+    scene.dns.set_delay(Duration::ZERO);
+    let record = scene.world.records(ZONE).remove(0);
+    let cloud = cloud(&scene);
+    let id = RecordId::new(record.id.to_string());
+    cloud.delete_record(&id).await.unwrap();
+    assert_eq!(scene.proofs(), 0);
+
+    go_on(&scene, 1).await;
+
+    assert_eq!(scene.orders_at_ca(), 1);
+}
+
+/// The cloud as somebody else has it who holds the same access key.
+fn cloud(scene: &Scene) -> Client {
+    let config = config::load(&scene.write_config()).unwrap().config;
+    let cloud = config.clouds["default"].clone();
+    Client::new(cloud, &config.network, Clock::System).unwrap()
+}
+
+#[tokio::test]
+async fn a_proof_whose_removal_was_cut_off_is_removed() {
+    for disturbance in [
+        Disturbance::Delay(NEVER),
+        Disturbance::PerformThenDelay(NEVER),
+    ] {
+        let scene = scene().await;
+        let faults = scene.gateway.faults();
+        faults.push(Fault::once(disturbance).on("DeleteDomainRecord"));
+        kill_when(&scene, "the removal is sent", || faults.waiting() == 0).await;
+
+        go_on(&scene, 1).await;
+
+        assert_eq!(scene.orders_at_ca(), 1);
+        assert_eq!(scene.certificates_at_ca(), 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! What is left behind when the configuration or the store changes under work that was under way:
+//! nobody misses a proof that is left in a zone, nor a key that is lost, unless it is looked for.
+
+use std::time::Duration;
+
+use crate::support::Scene;
+
+const ONE: &str = "[[certificates]]\nname = \"video\"\nnames = [\"v.example.com\"]\n";
+const OTHER: &str = "[[certificates]]\nname = \"other\"\nnames = [\"w.example.com\"]\n";
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// An order under way whose proof is published, but not seen.
+async fn unproven() -> Scene {
+    let scene = Scene::builder(&["v.example.com", "w.example.com"])
+        .certificates(ONE)
+        .propagation("1s")
+        .start()
+        .await;
+    scene.dns.set_delay(HOUR);
+    let daemon = scene.run();
+    scene.until_told("video", "order-failed", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    assert_eq!(scene.proofs(), 1);
+    scene
+}
+
+async fn run_until_no_proof_is_left(scene: &Scene) {
+    let daemon = scene.run();
+    scene
+        .until("the proof is taken away", async || scene.proofs() == 0)
+        .await;
+    let open = "SELECT COUNT(*) FROM journal WHERE closed_at IS NULL";
+    scene
+        .until("the journal knows", async || scene.number(open).await == 0)
+        .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn proofs_of_a_certificate_that_left_the_configuration_are_taken_away() {
+    let mut scene = unproven().await;
+    scene.set_certificates(&format!("{OTHER}issuers = []\n"));
+    run_until_no_proof_is_left(&scene).await;
+}
+
+#[tokio::test]
+async fn proofs_of_a_certificate_that_is_only_watched_now_are_taken_away() {
+    let mut scene = unproven().await;
+    scene.set_certificates(&format!("{ONE}issuers = []\n"));
+    run_until_no_proof_is_left(&scene).await;
+    assert_eq!(scene.orders_at_ca(), 1);
+}
+
+/// One name server that lags for good must not prevent an order for ever.
+#[tokio::test]
+async fn a_proof_that_is_not_seen_twice_in_a_row_is_left_to_the_ca() {
+    let scene = unproven().await;
+    scene.let_pass("video", MINUTE * 2).await;
+    let daemon = scene.run();
+    scene.until_told("video", "order-failed", 2).await;
+    daemon.stop().await;
+    let failures = scene.history("video").await;
+    let codes: Vec<_> = failures
+        .iter()
+        .filter(|entry| entry.kind == "order-failed")
+        .map(|entry| entry.details["code"].as_str().unwrap_or_default())
+        .collect();
+    // The CA sees no more than we do, but it was asked.
+    assert_eq!(codes, ["proof-not-seen", "unauthorized"]);
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+}

@@ -1,0 +1,10 @@
+//! The daemon as a whole, with real protocols on all sides.
+
+mod ca_faults;
+mod cloud_faults;
+mod crash;
+mod leftovers;
+mod life;
+mod lost_answers;
+mod process;
+mod upkeep;

@@ -1,0 +1,331 @@
+//! The solver `alidns` against the sandbox's gateway and name servers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vodcertd::dns::{Dns, DnsSettings};
+use vodcertd::name::DnsName;
+use vodcertd::solver::{Alidns, Outcome, Place, Propagation, Solver, SolverError};
+use vodcertd_sandbox::dns::{DnsServer, Failure};
+use vodcertd_sandbox::gateway::{Disturbance, Fault, Gateway};
+use vodcertd_sandbox::world::{RecordKind, World};
+
+use crate::cloud;
+
+const PROOF: &str = "_acme-challenge.v.example.com";
+
+/// Longer than any test lasts.
+const NEVER: Duration = Duration::from_hours(1);
+
+const QUICK: Propagation = Propagation {
+    timeout: Duration::from_millis(200),
+    poll: Duration::from_millis(20),
+    settle: Duration::ZERO,
+};
+
+/// An account with the zone `example.com`, its gateway and its two name servers.
+struct Stage {
+    world: World,
+    gateway: Gateway,
+    servers: [DnsServer; 2],
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let world = World::new();
+        world.add_zone("example.com");
+        Self {
+            gateway: Gateway::start(world.clone()).await.unwrap(),
+            servers: [
+                DnsServer::start(world.clone()).await.unwrap(),
+                DnsServer::start(world.clone()).await.unwrap(),
+            ],
+            world,
+        }
+    }
+
+    fn solver(&self) -> Solver {
+        self.solver_that_waits(QUICK)
+    }
+
+    fn solver_that_waits(&self, propagation: Propagation) -> Solver {
+        let servers = self.servers.iter().map(DnsServer::address).collect();
+        self.solver_over(servers, propagation)
+    }
+
+    fn solver_over(&self, authoritative: Vec<SocketAddr>, propagation: Propagation) -> Solver {
+        let dns = Dns::new(DnsSettings {
+            resolvers: vec![self.servers[1].address()],
+            authoritative,
+        });
+        let client = Arc::new(cloud::client(&self.gateway));
+        Solver::Alidns(Alidns::new(client, dns, Vec::new(), propagation))
+    }
+
+    /// The TXT values at the proof's name, oldest first.
+    fn values(&self) -> Vec<String> {
+        let records = self.world.records("example.com");
+        let proofs = records
+            .into_iter()
+            .filter(|record| record.kind == RecordKind::Txt && record.rr == "_acme-challenge.v");
+        proofs.map(|record| record.value).collect()
+    }
+
+    fn disturb_once(&self, action: &str, disturbance: Disturbance) {
+        self.gateway
+            .faults()
+            .push(Fault::once(disturbance).on(action));
+    }
+}
+
+fn name(text: &str) -> DnsName {
+    text.parse().unwrap()
+}
+
+fn values(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().copied().map(str::to_owned).collect()
+}
+
+async fn place(solver: &Solver) -> Place {
+    solver.locate(&name("v.example.com")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_name_and_its_wildcard_hold_two_values_beside_a_foreign_one() {
+    let stage = Stage::new().await;
+    let foreign = "put there by hand";
+    stage
+        .world
+        .add_record("example.com", "_acme-challenge.v", RecordKind::Txt, foreign);
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    let expected = Place {
+        zone: "example.com".into(),
+        fqdn: PROOF.into(),
+    };
+    assert_eq!(place, expected);
+    let wildcard = solver.locate(&name("*.v.example.com")).await.unwrap();
+    assert_eq!(wildcard, place);
+
+    let one = solver.present(&place, "one").await.unwrap();
+    let two = solver.present(&place, "two").await.unwrap();
+    assert_eq!(stage.values(), [foreign, "one", "two"]);
+    let seen = solver.wait(&place, &values(&["one", "two"])).await;
+    assert_eq!(seen, Outcome::Seen);
+
+    solver.withdraw(&one).await.unwrap();
+    assert_eq!(stage.values(), [foreign, "two"]);
+    solver.withdraw(&two).await.unwrap();
+    assert_eq!(stage.values(), [foreign]);
+    solver.withdraw(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_publication_whose_answer_was_lost_is_found_and_not_doubled() {
+    let stage = Stage::new().await;
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    stage.disturb_once("AddDomainRecord", Disturbance::PerformThenHangUp);
+    let lost = solver.present(&place, "value").await.unwrap_err();
+    assert!(lost.may_have_happened(), "{lost:?}");
+    assert_eq!(stage.values(), ["value"]);
+
+    let found = solver.find(&place, "value").await.unwrap().unwrap();
+    let again = solver.present(&place, "value").await.unwrap();
+    assert_eq!(again, found);
+    assert_eq!(stage.values(), ["value"]);
+    solver.withdraw(&found).await.unwrap();
+    assert_eq!(stage.values(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_publication_that_did_not_happen_is_not_found() {
+    let stage = Stage::new().await;
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    stage.disturb_once("AddDomainRecord", Disturbance::HangUp);
+    solver.present(&place, "value").await.unwrap_err();
+    assert_eq!(solver.find(&place, "value").await.unwrap(), None);
+    solver.present(&place, "value").await.unwrap();
+    assert_eq!(stage.values(), ["value"]);
+}
+
+#[tokio::test]
+async fn a_withdrawal_can_be_repeated_whether_or_not_it_happened() {
+    let cases = [
+        (Disturbance::HangUp, 1),
+        (Disturbance::PerformThenHangUp, 0),
+    ];
+    for (disturbance, left) in cases {
+        let stage = Stage::new().await;
+        let solver = stage.solver();
+        let place = place(&solver).await;
+        let published = solver.present(&place, "value").await.unwrap();
+        stage.disturb_once("DeleteDomainRecord", disturbance.clone());
+        solver.withdraw(&published).await.unwrap_err();
+        assert_eq!(stage.values().len(), left, "{disturbance:?}");
+        solver.withdraw(&published).await.unwrap();
+        assert_eq!(stage.values(), [""; 0], "{disturbance:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delegated_proof_is_written_where_its_alias_leads() {
+    let stage = Stage::new().await;
+    stage.world.add_zone("proofs.example.net");
+    stage.world.add_record(
+        "example.com",
+        "_acme-challenge.v",
+        RecordKind::Cname,
+        "v.proofs.example.net",
+    );
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    let expected = Place {
+        zone: "proofs.example.net".into(),
+        fqdn: "v.proofs.example.net".into(),
+    };
+    assert_eq!(place, expected);
+    solver.present(&place, "value").await.unwrap();
+    assert_eq!(stage.world.records("proofs.example.net").len(), 1);
+    let seen = solver.wait(&place, &values(&["value"])).await;
+    assert_eq!(seen, Outcome::Seen);
+}
+
+#[tokio::test]
+async fn aliases_in_a_circle_lead_nowhere() {
+    let stage = Stage::new().await;
+    let rr = "_acme-challenge.v";
+    stage
+        .world
+        .add_record("example.com", rr, RecordKind::Cname, PROOF);
+    let circle = stage.solver().locate(&name("v.example.com")).await;
+    assert!(
+        matches!(circle, Err(SolverError::Aliases { .. })),
+        "{circle:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_zone_of_another_account_is_no_place() {
+    let account = World::new();
+    account.add_zone("example.org");
+    let stage = Stage {
+        gateway: Gateway::start(account).await.unwrap(),
+        ..Stage::new().await
+    };
+    let foreign = stage.solver().locate(&name("v.example.com")).await;
+    assert!(
+        matches!(foreign, Err(SolverError::NoZone(_))),
+        "{foreign:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_wait_is_for_every_server_and_every_value() {
+    let stage = Stage::new().await;
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    solver.present(&place, "one").await.unwrap();
+    let both = values(&["one", "two"]);
+    let all = stage.servers.iter().map(DnsServer::address).collect();
+    let outcome = solver.wait(&place, &both).await;
+    assert_eq!(outcome, Outcome::NotSeen { servers: all });
+
+    solver.present(&place, "two").await.unwrap();
+    stage.servers[0].set_delay(NEVER);
+    let late = BTreeSet::from([stage.servers[0].address()]);
+    let outcome = solver.wait(&place, &both).await;
+    assert_eq!(outcome, Outcome::NotSeen { servers: late });
+
+    stage.servers[0].set_delay(Duration::ZERO);
+    assert_eq!(solver.wait(&place, &both).await, Outcome::Seen);
+}
+
+#[tokio::test]
+async fn the_wait_goes_on_until_the_last_server_shows_the_value() {
+    let stage = Stage::new().await;
+    let solver = stage.solver_that_waits(Propagation {
+        timeout: NEVER,
+        ..QUICK
+    });
+    let place = place(&solver).await;
+    solver.present(&place, "value").await.unwrap();
+    stage.servers[1].set_delay(NEVER);
+    let wanted = values(&["value"]);
+    let (outcome, ()) = tokio::join!(solver.wait(&place, &wanted), async {
+        let asked = || stage.servers[1].queries().len();
+        let before = asked();
+        while asked() < before + 6 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stage.servers[1].set_delay(Duration::ZERO);
+    });
+    assert_eq!(outcome, Outcome::Seen);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_its_zone_is_passed_over() {
+    let stage = Stage::new().await;
+    let solver = stage.solver();
+    let place = place(&solver).await;
+    solver.present(&place, "value").await.unwrap();
+    stage.servers[0].fail(PROOF, Failure::Refused);
+    let wanted = values(&["value"]);
+    assert_eq!(solver.wait(&place, &wanted).await, Outcome::Seen);
+}
+
+#[tokio::test]
+async fn the_resolvers_are_asked_when_no_authority_answers() {
+    let stage = Stage::new().await;
+    let [authority, resolver] = &stage.servers;
+    let solver = stage.solver_over(vec![authority.address()], QUICK);
+    let place = place(&solver).await;
+    solver.present(&place, "value").await.unwrap();
+    authority.fail(PROOF, Failure::ServFail);
+    let wanted = values(&["value"]);
+    let outcome = solver.wait(&place, &wanted).await;
+    assert_eq!(outcome, Outcome::SeenAtResolversOnly);
+
+    resolver.set_delay(NEVER);
+    let outcome = solver.wait(&place, &wanted).await;
+    let servers = BTreeSet::new();
+    assert_eq!(outcome, Outcome::NotSeen { servers });
+}
+
+#[tokio::test]
+async fn what_is_seen_may_settle_before_the_wait_is_over() {
+    let stage = Stage::new().await;
+    let settle = Duration::from_millis(150);
+    let solver = stage.solver_that_waits(Propagation { settle, ..QUICK });
+    let place = place(&solver).await;
+    solver.present(&place, "value").await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let outcome = solver.wait(&place, &values(&["value"])).await;
+    assert_eq!(outcome, Outcome::Seen);
+    assert!(begun.elapsed() >= settle);
+}
+
+#[tokio::test]
+async fn without_a_timeout_nobody_is_asked() {
+    let stage = Stage::new().await;
+    let solver = stage.solver_that_waits(Propagation {
+        timeout: Duration::ZERO,
+        ..QUICK
+    });
+    let place = Place {
+        zone: "example.com".into(),
+        fqdn: PROOF.into(),
+    };
+    let outcome = solver.wait(&place, &values(&["value"])).await;
+    assert_eq!(outcome, Outcome::Skipped);
+    assert!(
+        stage
+            .servers
+            .iter()
+            .all(|server| server.queries().is_empty())
+    );
+}

@@ -1,0 +1,57 @@
+//! The daemon's database, seen and touched from outside.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, query, query_scalar};
+
+use super::Scene;
+
+/// What the daemon is told about a write that is held.
+pub(crate) const HELD: &str = "held by the test";
+
+impl Scene {
+    /// Makes the store as the first start does, so that already the first daemon finds what a test
+    /// puts there.
+    pub(crate) async fn make_store(&self) {
+        self.open_store().await.close().await;
+    }
+
+    /// Lets every write of this kind fail: `UPDATE ON orders WHEN NEW.url IS NOT NULL`. The daemon
+    /// then leaves the certificate alone for a while. Killed meanwhile, it leaves behind exactly what
+    /// a process does that is killed just before this write.
+    pub(crate) async fn hold(&self, write: &str) {
+        let trigger =
+            format!("CREATE TRIGGER held BEFORE {write} BEGIN SELECT RAISE(ABORT, '{HELD}'); END");
+        self.execute(trigger).await;
+    }
+
+    /// Lets the writes happen again that [`Scene::hold`] held.
+    pub(crate) async fn let_go(&self) {
+        self.execute("DROP TRIGGER held".to_owned()).await;
+    }
+
+    /// The number that a query answers.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let mut database = self.connect().await;
+        let number = query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        database.close().await.unwrap();
+        number
+    }
+
+    /// Executes a statement, whatever the daemon holds of it.
+    pub(crate) async fn execute(&self, sql: String) {
+        let mut database = self.connect().await;
+        query(AssertSqlSafe(sql))
+            .execute(&mut database)
+            .await
+            .unwrap();
+        database.close().await.unwrap();
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.database());
+        options.connect().await.unwrap()
+    }
+}
