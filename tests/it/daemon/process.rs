@@ -242,23 +242,6 @@ async fn limit_files(daemon: &Process, limit: &str) {
 const REFUSED: &str = "could not be read or written";
 
 #[tokio::test]
-async fn nothing_is_ordered_on_a_disk_that_refuses_writes_until_it_takes_them_again() {
-    let scene = scene().await;
-    let mut daemon = spawn_on_limited_disk(&scene);
-    daemon.until_said(&scene, "ready").await;
-    refuse_writes(&daemon).await;
-    daemon.until_said(&scene, REFUSED).await;
-    assert_eq!(scene.accounts_at_ca(), 0);
-    assert_eq!(scene.orders_at_ca(), 0);
-    assert!(scene.gateway.calls().all().is_empty());
-
-    take_writes(&daemon).await;
-    scene.until_seen(LABEL, 1).await;
-    assert!(daemon.terminate().await);
-    assert_eq!(scene.orders_at_ca(), 1);
-}
-
-#[tokio::test]
 async fn an_order_goes_on_soon_after_a_disk_takes_writes_again() {
     let scene = scene().await;
     let faults = scene.gateway.faults();
