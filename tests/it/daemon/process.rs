@@ -242,6 +242,30 @@ async fn limit_files(daemon: &Process, limit: &str) {
 const REFUSED: &str = "could not be read or written";
 
 #[tokio::test]
+async fn nothing_is_ordered_on_a_disk_that_refuses_writes_until_it_takes_them_again() {
+    let builder = Scene::builder(&[DOMAIN]).certificates(ONE);
+    let every_second = builder.schedule("tick = \"* * * * * *\"");
+    let scene = every_second.start().await;
+    let mut daemon = spawn_on_limited_disk(&scene);
+    scene.until_seen(LABEL, 1).await;
+    scene.until_at_rest(LABEL).await;
+    refuse_writes(&daemon).await;
+    scene.execute(LET_IT_BE_REVOKED.to_owned()).await;
+
+    daemon.until_said(&scene, REFUSED).await;
+    assert_eq!(scene.orders_at_ca(), 1);
+
+    take_writes(&daemon).await;
+    scene.until_seen(LABEL, 2).await;
+    assert!(daemon.terminate().await);
+    assert_eq!(scene.orders_at_ca(), 2);
+}
+
+/// A reason to order at once.
+const LET_IT_BE_REVOKED: &str = "UPDATE certificates
+    SET due_at = 0, record = json_set(record, '$.issued.revoked', json('true'))";
+
+#[tokio::test]
 async fn an_order_goes_on_soon_after_a_disk_takes_writes_again() {
     let scene = scene().await;
     let faults = scene.gateway.faults();

@@ -10,7 +10,7 @@ use vodcertd::config;
 use vodcertd::name::{Label, TargetId};
 use vodcertd::renewal::{Circumstances, Record};
 use vodcertd::status::Snapshot;
-use vodcertd::store::{HistoryEntry, ReadStore, Store, StoreSettings};
+use vodcertd::store::{HistoryEntry, ReadStore, Store, StoreError, StoreSettings};
 use vodcertd_sandbox::dns::DnsServer;
 use vodcertd_sandbox::edge::Edge;
 use vodcertd_sandbox::gateway::Gateway;
@@ -202,13 +202,24 @@ impl Scene {
 
     /// Opens the store as the daemon does; only while none runs.
     pub(crate) async fn open_store(&self) -> Store {
+        let started = tokio::time::Instant::now();
         let settings = StoreSettings {
             path: self.database(),
             seal: None,
             keep_generations: 3,
             history: Duration::from_hours(24),
         };
-        Store::open(&settings, Clock::System.now()).await.unwrap()
+        loop {
+            match Store::open(&settings, Clock::System.now()).await {
+                Ok(store) => return store,
+                // Until it becomes another program, a process that some test starts has all files
+                // of this one open, and with them the lock of a store that was just closed.
+                Err(StoreError::AlreadyRunning { .. }) if started.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// Changes a record as the daemon does; only while none runs.
