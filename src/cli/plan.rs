@@ -161,6 +161,7 @@ fn table(steps: &[Step], now: Timestamp) -> Table {
 /// A reason as a sentence.
 fn because(reason: Reason) -> &'static str {
     match reason {
+        Reason::BeforeInstall => "the edge is looked at once more before an install",
         Reason::ClockWrong => "the local clock is off by more than an hour",
         Reason::Drift => "the edge stopped serving what had been seen",
         Reason::DriftCheck => "the edge is looked at again now and then",
@@ -228,6 +229,7 @@ mod tests {
             target.seen = None;
             target.api = crate::renewal::Api::Nothing;
             target.asked_at = Some(now());
+            target.looked_at = Some(now());
         })
         .await;
         assert_eq!((step.action, step.generation), ("install", Some(2)));

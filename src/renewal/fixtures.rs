@@ -179,7 +179,6 @@ pub(super) fn proven(issued: &Issued, looked_at: Timestamp) -> TargetRecord {
             at: issued.at,
         }),
         looked_at: Some(looked_at),
-        looked_with: Some(issued.generation),
         api: Api::Unasked,
         asked_at: Some(issued.at),
         ..TargetRecord::default()

@@ -176,14 +176,14 @@ pub struct TargetRecord {
     pub installed: Option<Installed>,
     /// What the edge served at the last look that saw something.
     pub served: Option<Served>,
+    /// The first moment of the latest leaf at that look that the store does not know.
+    pub unknown_from: Option<Timestamp>,
     /// The last generation that every address was seen to serve.
     pub seen: Option<Seen>,
     /// An install whose effect has not been seen yet.
     pub proving: Option<Proving>,
     /// When the edge was last looked at.
     pub looked_at: Option<Timestamp>,
-    /// The newest generation that we held at that look.
-    pub looked_with: Option<u32>,
     /// Whether that look reached no address at all.
     pub out_of_reach: bool,
     /// What the last look found wrong, for people.
@@ -329,12 +329,10 @@ impl TargetRecord {
         known.max(served) > Some(issued.generation)
     }
 
-    /// Whether the edge serves a leaf that the store does not know and that is later than the one
-    /// that we hold.
+    /// Whether some address serves a leaf that the store does not know and that is later than the
+    /// one that we hold.
     pub(super) fn serves_later_unknown(&self, issued: &Issued) -> bool {
-        self.served.as_ref().is_some_and(|served| {
-            served.generation.is_none() && served.not_before > issued.leaf.not_before
-        })
+        self.unknown_from > Some(issued.leaf.not_before)
     }
 }
 

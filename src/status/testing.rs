@@ -83,7 +83,6 @@ pub(crate) fn served(spec: &Spec, generation: u32) -> Record {
             at: issued.at,
         }),
         looked_at: Some(now() - Duration::from_hours(1)),
-        looked_with: Some(generation),
         ..TargetRecord::default()
     };
     let targets = spec

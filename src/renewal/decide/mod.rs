@@ -84,6 +84,8 @@ pub struct Manner {
 /// Why a step is taken, or waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
+    /// The edge is looked at once more before an install.
+    BeforeInstall,
     /// The local clock is off by more than an hour.
     ClockWrong,
     /// The edge stopped serving what had been seen.
@@ -320,6 +322,7 @@ impl Reason {
     /// The word used in logs, metrics and `status`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BeforeInstall => "before-install",
             Self::ClockWrong => "clock-wrong",
             Self::Drift => "drift",
             Self::DriftCheck => "drift-check",

@@ -219,7 +219,8 @@ impl<'a> Case<'a> {
             | Reason::KeyChanged
             | Reason::ProfileChanged
             | Reason::Revoked => None,
-            Reason::ClockWrong
+            Reason::BeforeInstall
+            | Reason::ClockWrong
             | Reason::Drift
             | Reason::DriftCheck
             | Reason::Due

@@ -125,7 +125,6 @@ fn the_order_of_work() {
     record.target().installed = None;
     record.target().seen = None;
     record.target().api = Api::Nothing;
-    record.target().looked_with = Some(1);
     check("an install that may be tried now comes before an order that is due", &spec, &record, &calm(), now, install(1), Reason::NotInstalled);
     record.apply(install_failed(1, backoff()), now);
     check("one that waits does not block it", &spec, &record, &calm(), now, order(), Reason::Due);
@@ -377,7 +376,6 @@ fn changed_names_that_cannot_be_had() {
     had.apply(install_failed(2, operator()), day(85.6));
     check("once it is there the changed names are the aim again", &spec, &had, &calm(), day(85.75), look(), Reason::DriftCheck);
     had.target().looked_at = Some(day(85.84));
-    had.target().looked_with = Some(2);
     check("not the last good ones, though the edge is still old", &spec, &had, &calm(), day(85.84), all(), Reason::NamesChanged);
 }
 

@@ -24,10 +24,10 @@ const SLOW_LOOK: Duration = Duration::from_hours(1);
 pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     installed: None,
     served: None,
+    unknown_from: None,
     seen: None,
     proving: None,
     looked_at: None,
-    looked_with: None,
     out_of_reach: false,
     look_failure: None,
     mismatches: 0,
@@ -88,11 +88,6 @@ impl At<'_> {
         if self.target.has_newer(issued) {
             return self.watch_for(Reason::NewerElsewhere);
         }
-        // What an older look saw may be older than a backup that this store was restored from. Looks
-        // are free; a later generation that is overwritten is not.
-        if self.spec.look.enabled && self.target.looked_with != Some(issued.generation) {
-            return self.look(self.case.now, Reason::DriftCheck);
-        }
         if self.target.installed.is_none() && self.target.api == Api::Unasked {
             let read_back = self.read_back(Reason::FirstContact);
             return read_back.or_sooner(self.watch());
@@ -109,9 +104,8 @@ impl At<'_> {
             (true, OnDrift::Repair) => self.install(issued, Reason::Drift),
             (false, OnDrift::Alert | OnDrift::Repair) => self.install(issued, Reason::NotInstalled),
         };
-        // A look that is due comes first (a restored backup knows old looks only), and while the
-        // install waits the edge is looked at all the same.
-        self.watch().or_sooner(install)
+        // While the install waits the edge is looked at all the same.
+        install.or_sooner(self.watch())
     }
 
     /// Whether the edge serves a later leaf that nobody here knows, or did not tell what it serves, and
@@ -168,7 +162,8 @@ impl At<'_> {
         if proving.reinstalled || proving.unreachable {
             return look;
         }
-        if !self.asked_since(deadline) && self.target.api != Api::Silent {
+        let asked = self.asked_since(deadline) && !self.is_unexplained(issued);
+        if !asked && self.target.api != Api::Silent {
             return self.read_back(Reason::NotSeen).or_sooner(look);
         }
         self.install(issued, Reason::NotSeen).or_sooner(look)
@@ -211,7 +206,7 @@ impl At<'_> {
         } else {
             self.install(issued, Reason::Drift)
         };
-        self.watch().or_sooner(step)
+        step.or_sooner(self.watch())
     }
 
     /// Nothing to do but to look again one day.
@@ -291,7 +286,20 @@ impl At<'_> {
             manner,
         };
         let holds = self.holds(&self.spec.install_scopes, |_| false);
-        self.case.unless_held_back(action, reason, holds)
+        match self.case.unless_held_back(action, reason, holds) {
+            Check::Now(_) if self.saw_long_ago() => self.look(self.case.now, Reason::BeforeInstall),
+            check @ (Check::Now(_) | Check::NotBefore(..) | Check::Never) => check,
+        }
+    }
+
+    /// Whether the last look is too old to install upon: this store may have been restored from a
+    /// backup since. Looks are free; a later generation that is overwritten is not.
+    fn saw_long_ago(self) -> bool {
+        self.spec.look.enabled
+            && self
+                .target
+                .looked_at
+                .is_none_or(|at| self.case.now.distance(at) > LAST_LOOK)
     }
 
     fn is_stored_elsewhere(self, generation: u32) -> bool {

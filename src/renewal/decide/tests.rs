@@ -1,7 +1,5 @@
 //! Tables of decisions; each key is a sentence. Orders are in `order_tests.rs`, targets here.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::renewal::event::{Event, Found, Sight};
 use crate::renewal::fixtures::*;
@@ -63,7 +61,6 @@ fn renewed() -> Record {
     let mut record = healthy(day(59.9));
     record.apply(Event::Issued(Box::new(issued(2, day(60.0)))), day(60.0));
     record.target().looked_at = Some(day(60.0));
-    record.target().looked_with = Some(2);
     record
 }
 
@@ -95,8 +92,7 @@ fn first_contact() {
     let (spec, now) = (spec(), START);
     let seen_nothing = Record::default().after([unreachable()], now);
     check("a target that was never looked at is looked at first", &spec, &Record::default(), &calm(), now, look(), Reason::NeverLooked);
-    let mut fresh = Record { issued: Some(issued(1, START)), newest_generation: 1, ..seen_nothing };
-    fresh.target().looked_with = Some(1);
+    let fresh = Record { issued: Some(issued(1, START)), newest_generation: 1, ..seen_nothing };
     check("the API is asked what is there before something is replaced", &spec, &fresh, &calm(), now, ask_api(), Reason::FirstContact);
     let mut blind = spec.clone();
     blind.targets.get_mut(&the_target()).unwrap().look.enabled = false;
@@ -135,14 +131,20 @@ fn installing() {
     check("a named time is not undercut", &spec, &told, &calm(), now + MINUTE, sleep(now + HOUR), Reason::Waiting);
     let mut old = healthy(now);
     old = old.after([install_failed(1, named), Event::Issued(Box::new(issued(2, now)))], now);
-    old.target().looked_with = Some(2);
     check("not even by the next generation", &spec, &old, &calm(), now + MINUTE, sleep(now + HOUR), Reason::Waiting);
     let refused = record.clone().after([install_failed(2, operator())], now);
     check("what waits for a person is looked at slowly; the edge meanwhile", &spec, &refused, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     let mended = refused.after([Event::Reconfigured { digest: "new".into() }], now);
     check("and at once when something was changed", &spec, &mended, &calm(), now, install(2), Reason::NotInstalled);
-    let backup = Record { targets: BTreeMap::from([(the_target(), proven(&issued(1, START), day(59.9)))]), ..record };
-    check("an edge that was not looked at since the issue is looked at first", &spec, &backup, &calm(), now, look(), Reason::DriftCheck);
+    let later = now + MINUTE * 2;
+    check("an edge that was not looked at for a minute is looked at first", &spec, &record, &calm(), later, look(), Reason::BeforeInstall);
+    let looked = record.after([old_leaf()], later);
+    check("then it is installed", &spec, &looked, &calm(), later, install(2), Reason::NotInstalled);
+    let blind = looked.clone().after([unreachable()], later);
+    check("an edge out of reach makes the API be asked", &spec, &blind, &calm(), later, ask_api(), Reason::UnknownLeaf);
+    let mut off = spec.clone();
+    off.targets.get_mut(&the_target()).unwrap().look.enabled = false;
+    check("unless looks are switched off", &off, &blind, &calm(), later, install(2), Reason::NotInstalled);
 }
 
 #[test]
@@ -261,6 +263,11 @@ fn an_edge_that_never_changes() {
         let done = again.after([new_leaf()], second + HOUR * 2);
         check("until it is seen", &spec, &done, &calm(), second + HOUR * 2, sleep(second + HOUR * 8), Reason::DriftCheck);
     }
+    let failed = record.clone().after([read_back_failed(backoff())], deadline);
+    let then = deadline + SECOND * 5;
+    check("it is repeated also when the API did not tell", &spec, &failed, &calm(), then, install(2), Reason::NotSeen);
+    let later = failed.after([looked(&[unknown_leaf(day(60.01))])], deadline);
+    check("unless the edge serves a later leaf that may be ours", &spec, &later, &calm(), then, ask_api(), Reason::NotSeen);
     let silent = record.clone().after([read_back_failed(operator())], deadline);
     check("who may not read back repeats the install all the same", &spec, &silent, &calm(), deadline, install(2), Reason::NotSeen);
     let failed = record.after([ours(2), install_failed(2, operator())], deadline);
@@ -338,6 +345,9 @@ fn the_newest_wins() {
     let (spec, now) = (spec(), day(30.0));
     let unknown = looked(&[unknown_leaf(day(20.0))]);
     let drifted = healthy(now).after([unknown.clone(), unknown.clone(), unknown], now);
+    let one_of_two = [unknown_leaf(day(20.0)), served(&issued(1, START))];
+    let half = healthy(now).after([(); 3].map(|()| looked(&one_of_two)), now);
+    check("a later leaf at one address is enough to ask", &spec, &half, &calm(), now, ask_api(), Reason::UnknownLeaf);
     check("a leaf that a restored store does not know is asked about", &spec, &drifted, &calm(), now, ask_api(), Reason::UnknownLeaf);
     let newer = drifted.after([ours(7)], now);
     assert_eq!(newer.newest_generation, 7, "the counter continues above it");
@@ -364,7 +374,7 @@ fn several_targets() {
     spec.targets.insert(other.clone(), target_spec());
     let now = day(60.0);
     let mut record = renewed();
-    record.targets.insert(other.clone(), TargetRecord { looked_with: Some(2), ..proven(&issued(1, START), now) });
+    record.targets.insert(other.clone(), proven(&issued(1, START), now));
     let mut first = record.clone();
     first.apply(install_failed(2, backoff()), now);
     let second = |bind| Action::Install { target: other.clone(), generation: 2, manner: Manner { bind, ..Manner::default() } };

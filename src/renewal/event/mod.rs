@@ -274,9 +274,8 @@ impl Record {
                 sight,
                 addresses,
             } => {
-                let held = self.issued.as_ref().map(|issued| issued.generation);
                 let target = self.targets.entry(target).or_default();
-                target.look(sight, addresses, held, now);
+                target.look(sight, addresses, now);
             }
         }
     }

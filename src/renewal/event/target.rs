@@ -128,19 +128,12 @@ impl TargetRecord {
         }
     }
 
-    pub(super) fn look(
-        &mut self,
-        sight: Sight,
-        addresses: BTreeSet<SocketAddr>,
-        held: Option<u32>,
-        now: Timestamp,
-    ) {
+    pub(super) fn look(&mut self, sight: Sight, addresses: BTreeSet<SocketAddr>, now: Timestamp) {
         self.step_back(now);
         if let Some(proving) = &mut self.proving {
             proving.remember(addresses);
         }
         self.looked_at = Some(now);
-        self.looked_with = held;
         let (leaves, complaint, unreachable) = match sight {
             Sight::Leaves(leaves) => (leaves, None, false),
             Sight::Broken { why, others } => (others, Some(why), false),
@@ -151,6 +144,10 @@ impl TargetRecord {
             _ => None,
         };
         self.out_of_reach = unreachable;
+        if !unreachable {
+            let unknown = leaves.iter().filter(|leaf| leaf.generation.is_none());
+            self.unknown_from = unknown.map(|leaf| leaf.not_before).max();
+        }
         self.look_failure = Some(complaint.unwrap_or_else(|| describe(&leaves)));
         if let Some(urgent) = leaves.into_iter().min_by_key(|leaf| leaf.not_after) {
             self.served = Some(urgent);

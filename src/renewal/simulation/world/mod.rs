@@ -403,7 +403,8 @@ impl World {
     }
 
     fn restore(&mut self) -> &'static str {
-        let old_enough = self.lifetime / 10;
+        // An install may follow the last look within a minute.
+        let old_enough = MINUTE * 2;
         match self.backup.take() {
             Some(backup) if self.now.since(backup.at) > old_enough => {
                 if let Some((held, due)) = self.due() {
@@ -415,7 +416,9 @@ impl World {
                 self.orders = accepted.map(|order| order.at).collect();
                 self.named.clear();
                 self.circumstances.deadlines.clear();
+                // What was done while all was well may be lost with its certificate.
                 self.spoil(self.now);
+                self.good.clear();
                 self.reconfigure();
                 "a backup was restored"
             }
