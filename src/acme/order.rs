@@ -215,7 +215,8 @@ impl Order {
     /// anew; one that cannot be read is left out.
     pub async fn failure_reasons(&mut self) -> AcmeError {
         if let Err(error) = self.read_authorizations().await {
-            tracing::debug!(%error, "could not read the authorisations of a failed order");
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "could not read the authorisations of a failed order");
         }
         let Self { order, transport } = self;
         let error = order

@@ -111,7 +111,11 @@ async fn find_servers(dns: &Dns, fqdn: &str) -> BTreeSet<SocketAddr> {
         Err(error) => Err(error),
     };
     found.unwrap_or_else(|error| {
-        tracing::debug!(name = fqdn, error = %error, "found no name servers to ask");
+        tracing::debug!(
+            name = fqdn,
+            error = &error as &dyn std::error::Error,
+            "found no name servers to ask"
+        );
         BTreeSet::new()
     })
 }
@@ -146,7 +150,8 @@ async fn shows(
             None
         }
         Err(error) => {
-            tracing::debug!(%server, name = fqdn, error = %error, "no answer");
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(%server, name = fqdn, error, "no answer");
             None
         }
     }
@@ -170,7 +175,11 @@ async fn resolvers_show(dns: &Dns, fqdn: &str, values: &BTreeSet<String>) -> boo
     match dns.resolve_txt(fqdn).await {
         Ok(found) => found.is_superset(values),
         Err(error) => {
-            tracing::debug!(name = fqdn, error = %error, "the recursive resolvers do not know either");
+            tracing::debug!(
+                name = fqdn,
+                error = &error as &dyn std::error::Error,
+                "the recursive resolvers do not know either"
+            );
             false
         }
     }
