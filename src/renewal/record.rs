@@ -329,10 +329,10 @@ impl TargetRecord {
         known.max(served) > Some(issued.generation)
     }
 
-    /// Whether some address serves a leaf that the store does not know and that is later than the
-    /// one that we hold.
-    pub(super) fn serves_later_unknown(&self, issued: &Issued) -> bool {
-        self.unknown_from > Some(issued.leaf.not_before)
+    /// Whether some address serves a leaf that the store does not know and that is not older than
+    /// the one that we hold. Validity counts whole seconds, in which two may be issued.
+    pub(super) fn serves_recent_unknown(&self, issued: &Issued) -> bool {
+        self.unknown_from >= Some(issued.leaf.not_before)
     }
 }
 

@@ -108,13 +108,13 @@ impl At<'_> {
         install.or_sooner(self.watch())
     }
 
-    /// Whether the edge serves a later leaf that nobody here knows, or did not tell what it serves, and
-    /// the API was not asked about it since: it may be ours, from a host that went on without us.
+    /// Whether the edge serves a leaf that nobody here knows and that is not older than ours, or did not
+    /// tell what it serves, and the API was not asked about it since: it may be ours, from a host that went on without us.
     fn is_unexplained(self, issued: &Issued) -> bool {
         let looked_at = self.target.looked_at.unwrap_or(self.case.now);
         let told = self.target.api != Api::Unasked && self.asked_since(looked_at);
         self.spec.look.enabled
-            && (self.target.serves_later_unknown(issued) || self.target.out_of_reach)
+            && (self.target.serves_recent_unknown(issued) || self.target.out_of_reach)
             && !told
             && self.target.api != Api::Silent
     }

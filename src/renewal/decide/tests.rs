@@ -322,6 +322,8 @@ fn drift() {
     let now = now + MINUTE * 2;
     let earlier = healthy(now).after([(); 3].map(|()| looked(&[unknown_leaf(START - DAY)])), now);
     check("an earlier leaf is replaced, whoever it is from", &repair, &earlier, &calm(), now, install(1), Reason::Drift);
+    let as_late = healthy(now).after([(); 3].map(|()| looked(&[unknown_leaf(START)])), now);
+    check("one of the same second is asked about", &repair, &as_late, &calm(), now, ask_api(), Reason::UnknownLeaf);
     check("a later leaf that nobody knows is asked about", &repair, &thrice, &calm(), now, ask_api(), Reason::UnknownLeaf);
     check("unless drift is only told", &alert, &thrice, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     for found in [foreign(), read_back(Found::Nothing), ours(1)] {

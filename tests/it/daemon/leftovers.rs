@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::Scene;
+use vodcertd_sandbox::gateway::{Disturbance, Fault, Refusal};
+
+use crate::support::{SET, Scene};
 
 const ONE: &str = "[[certificates]]\nname = \"video\"\nnames = [\"v.example.com\"]\n";
 const OTHER: &str = "[[certificates]]\nname = \"other\"\nnames = [\"w.example.com\"]\n";
@@ -73,35 +75,41 @@ async fn a_proof_that_is_not_seen_twice_in_a_row_is_left_to_the_ca() {
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
 }
 
+/// The pair is stored, but the cloud does not take it before its key is lost.
 #[tokio::test]
 async fn a_generation_whose_key_is_lost_is_replaced_by_the_next_one() {
     let scene = Scene::builder(&["v.example.com"])
         .certificates(ONE)
         .start()
         .await;
-    scene.make_store().await;
-    scene
-        .hold("UPDATE ON certificates WHEN instr(NEW.record, '\"installed\":{') > 0")
-        .await;
+    let refusal = Refusal::new(
+        400,
+        "Throttling.User",
+        "Request was denied due to user flow control.",
+    );
+    let fault = Fault::always(Disturbance::Refuse(refusal)).on(SET);
+    scene.gateway.faults().push(fault);
     let daemon = scene.run();
-    scene.until_told("video", "issued", 1).await;
+    scene.until_told("video", "install-failed", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
-    scene.let_go().await;
+
+    scene.gateway.faults().clear();
     scene
         .execute("UPDATE generations SET key_sealed = X'00'".to_owned())
         .await;
     scene.let_pass("video", HOUR * 2).await;
     let daemon = scene.run();
-    scene.until_told("video", "install-failed", 1).await;
+    scene.until_told("video", "install-failed", 2).await;
     scene.until_at_rest("video").await;
     daemon.stop().await;
     scene.let_pass("video", MINUTE * 2).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
     daemon.stop().await;
-    assert_eq!(scene.orders_at_ca(), 2);
-    let lost = scene.history("video").await;
-    let lost = lost
+    assert_eq!((scene.orders_at_ca(), scene.installs()), (2, 1));
+    let failures = scene.history("video").await;
+    let lost = failures
         .iter()
         .filter(|entry| entry.details["code"] == "generation-lost");
     assert_eq!(lost.count(), 1);

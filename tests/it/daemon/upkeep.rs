@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use vodcertd::status::TargetState;
 use vodcertd_sandbox::forge::{self, KeyKind};
+use vodcertd_sandbox::world::Env;
 
-use crate::support::Scene;
+use crate::support::{SET, Scene, target};
 
 const ONE: &str = "[[certificates]]\nname = \"video\"\nnames = [\"v.example.com\"]\n";
 
@@ -87,4 +88,54 @@ async fn drift_is_only_told_where_that_is_wanted() {
     }
     assert_eq!(scene.installed("v.example.com"), foreign);
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_restored_backup_does_not_overwrite_a_later_generation() {
+    let scene = served(ONE).await;
+    let backup = tempfile::tempdir().unwrap();
+    let backup = backup.path().join("state.db");
+    scene.back_up(&backup).await;
+    renew(&scene, 2).await;
+    let second = scene.installed("v.example.com");
+
+    scene.restore(&backup).await;
+    for pause in [HOUR * 7, MINUTE * 2, MINUTE * 2, MINUTE * 2] {
+        scene.let_pass("video", pause).await;
+        scene.run_until_at_rest("video").await;
+    }
+    let record = scene.record("video").await.unwrap();
+    assert_eq!(record.issued.as_ref().unwrap().generation, 1);
+    assert_eq!(record.newest_generation, 2);
+    assert_eq!(state(&scene).await, TargetState::NewerElsewhere);
+    let alerts = scene.snapshot("video").await.alerts;
+    assert!(alerts.iter().any(|alert| alert.code == "newer-elsewhere"));
+    assert_eq!(scene.installed("v.example.com"), second);
+    assert_eq!(scene.installs(), 2);
+
+    // The counter goes on above what was found.
+    renew(&scene, 3).await;
+    assert_eq!(state(&scene).await, TargetState::Seen);
+    assert_eq!((scene.orders_at_ca(), scene.installs()), (3, 3));
+    let installed = scene.world.installed("v.example.com", Env::Production);
+    let known = scene.record("video").await.unwrap();
+    let known = known.targets[&target("v.example.com")].installed.clone();
+    assert_eq!(installed.unwrap().cert_name, known.unwrap().cert_name);
+    assert_eq!(scene.gateway.calls().of(SET).len(), 3);
+}
+
+/// Makes the certificate due and lets it be renewed.
+async fn renew(scene: &Scene, generation: u32) {
+    scene.let_pass("video", HOUR * 2).await;
+    scene
+        .change_record("video", |record| {
+            let issued = record.issued.as_mut().unwrap();
+            let info = issued.renewal_info.as_mut().unwrap();
+            let start = issued.leaf.not_before - HOUR * 2;
+            info.window = vodcertd::time::Window::new(start, start + HOUR);
+        })
+        .await;
+    let daemon = scene.run();
+    scene.until_seen("video", generation).await;
+    daemon.stop().await;
 }

@@ -1,5 +1,7 @@
 //! The daemon's database, seen and touched from outside.
 
+use std::path::Path;
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, query, query_scalar};
 
@@ -47,6 +49,39 @@ impl Scene {
             .execute(&mut database)
             .await
             .unwrap();
+        database.close().await.unwrap();
+    }
+
+    /// Copies the store to a file that is not there yet; only while no daemon runs.
+    pub(crate) async fn back_up(&self, file: &Path) {
+        self.execute(format!("VACUUM INTO '{}'", file.display()))
+            .await;
+    }
+
+    /// Makes the store what it was when it was copied; only while no daemon runs. The file stays, and
+    /// with it what its earlier readers hold of it.
+    pub(crate) async fn restore(&self, file: &Path) {
+        let options = SqliteConnectOptions::new()
+            .filename(self.database())
+            .foreign_keys(false);
+        let mut database = options.connect().await.unwrap();
+        let attach = format!("ATTACH '{}' AS copy", file.display());
+        query(AssertSqlSafe(attach))
+            .execute(&mut database)
+            .await
+            .unwrap();
+        let tables = "SELECT name FROM copy.sqlite_master
+                      WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables: Vec<String> = query_scalar(tables).fetch_all(&mut database).await.unwrap();
+        for table in tables {
+            let sql = format!(
+                "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table}"
+            );
+            query(AssertSqlSafe(sql))
+                .execute(&mut database)
+                .await
+                .unwrap();
+        }
         database.close().await.unwrap();
     }
 
