@@ -4,6 +4,7 @@
 //! back first, and the deterministic name makes the repetition find its own first attempt.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::worker::Worker;
@@ -159,10 +160,8 @@ pub(super) async fn look(worker: &Worker<'_>, id: &TargetId) -> Result<Event, St
     let Some(target) = worker.job.targets.get(id) else {
         return Ok(unreachable(format!("{id} is not configured")));
     };
-    let known = worker.record.targets.get(id);
-    let known = known.and_then(|known| known.proving.as_ref());
-    let known = known.map_or_else(BTreeSet::new, |proving| proving.addresses.clone());
     let now = worker.shared.clock.now();
+    let known = known_addresses(worker, id, now);
     let seen = target.look(Env::Production, &known, now).await;
     Ok(match seen {
         Ok(look) => Event::Looked {
@@ -172,6 +171,17 @@ pub(super) async fn look(worker: &Worker<'_>, id: &TargetId) -> Result<Event, St
         },
         Err(error) => unreachable(describe(&error)),
     })
+}
+
+/// The addresses that were looked at while an install has the time to be seen that it may take. Later
+/// only those count that the name has now: one that it left may serve something else for good.
+fn known_addresses(worker: &Worker<'_>, id: &TargetId, now: Timestamp) -> BTreeSet<SocketAddr> {
+    let spec = worker.job.spec.targets.get(id);
+    let record = worker.record.targets.get(id);
+    let proving = record.and_then(|record| record.proving.as_ref());
+    spec.zip(proving)
+        .filter(|(spec, proving)| now < proving.since + spec.look.deadline)
+        .map_or_else(BTreeSet::new, |(_, proving)| proving.addresses.clone())
 }
 
 /// What was seen, in the core's words: the distinct leaves, each with the generation that it is.

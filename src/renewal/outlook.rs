@@ -46,8 +46,9 @@ impl TargetRecord {
 
 impl Proving {
     /// Whether the edge had all the time that it may take, and a repeated install did not help or
-    /// could not be judged.
+    /// could not be judged. Where nobody looks, the API had that time.
     pub fn is_overdue(&self, look: LookPolicy, now: Timestamp) -> bool {
-        now >= self.since + look.deadline && (self.reinstalled || self.unreachable)
+        let judged = self.reinstalled || self.unreachable || !look.enabled;
+        now >= self.since + look.deadline && judged
     }
 }

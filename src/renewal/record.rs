@@ -264,8 +264,14 @@ pub enum Api {
     /// Never asked.
     #[default]
     Unasked,
-    /// It was asked and did not want to tell.
-    Silent,
+    /// It was asked and does not tell until a person changes something. It is asked again now and
+    /// then, and for the next generation.
+    Silent {
+        /// The failure's code.
+        code: String,
+        /// One line for people.
+        message: String,
+    },
     /// No certificate.
     Nothing,
     /// A certificate that is not ours.
@@ -416,6 +422,20 @@ impl Trouble {
             | Class::Reissue => {}
         }
         trouble
+    }
+
+    /// What is left of it for another generation: what was wrong with one says nothing about the
+    /// next, but a refusal of generation after generation must not start its ladder anew each time.
+    pub(super) fn carried_to(self, generation: u32) -> Option<Self> {
+        if self.generation == Some(generation) {
+            return Some(self);
+        }
+        matches!(self.class(), Class::After | Class::Backoff).then(|| Self {
+            by_code: BTreeMap::new(),
+            renames: 0,
+            bind: false,
+            ..self
+        })
     }
 
     /// Whether it waits for a person.

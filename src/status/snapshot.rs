@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::certificate::Fingerprint;
 use crate::name::{DnsName, Label, TargetId};
 use crate::renewal::{
-    Action, Circumstances, ClockTrust, Decision, OnDrift, Record, Spec, TargetRecord, TargetSpec,
-    Trouble, decide, due_at,
+    Action, Api, Circumstances, ClockTrust, Decision, OnDrift, Record, Spec, TargetRecord,
+    TargetSpec, Trouble, decide, due_at,
 };
 use crate::retry::Class;
 use crate::time::Timestamp;
@@ -403,6 +403,8 @@ impl View<'_> {
                 .and_then(|target| target.trouble.as_ref());
             alerts.extend(trouble.and_then(|trouble| alert_of(trouble, Some(id))));
             alerts.extend(alert_of_state(view, id));
+            let target = self.record.targets.get(id);
+            alerts.extend(target.and_then(|target| alert_of_silence(target, id)));
         }
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         alerts
@@ -456,6 +458,19 @@ fn alert_of(trouble: &Trouble, target: Option<&TargetId>) -> Option<Alert> {
         code: trouble.failure.code.clone(),
         target: target.cloned(),
         message: trouble.failure.message.clone(),
+    })
+}
+
+/// An API that does not tell what it has: no answer that is lost can be asked about.
+fn alert_of_silence(target: &TargetRecord, id: &TargetId) -> Option<Alert> {
+    let Api::Silent { code, message } = &target.api else {
+        return None;
+    };
+    Some(Alert {
+        severity: Severity::Warning,
+        code: code.clone(),
+        target: Some(id.clone()),
+        message: format!("the API does not tell what {id} has: {message}"),
     })
 }
 

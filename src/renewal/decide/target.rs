@@ -18,6 +18,10 @@ const LAST_LOOK: Duration = Duration::from_mins(1);
 const DOUBT: Duration = Duration::from_mins(1);
 const DOUBTS: u32 = 3;
 
+/// An API that would not tell is asked again after so long: as often as anything is tried that
+/// waits for a person.
+const SILENCE: Duration = Duration::from_hours(24);
+
 /// An edge that did not change in time is looked at this often.
 const SLOW_LOOK: Duration = Duration::from_hours(1);
 
@@ -71,14 +75,18 @@ impl At<'_> {
         let Some(issued) = self.case.record.usable(self.case.now) else {
             return self.watch();
         };
-        if self.target.read_back_due && self.target.api != Api::Silent {
+        if self.target.read_back_due && !self.is_silent() {
             // The edge may show it as well, and sooner.
             let look = self.look_slowly(issued, Reason::LostAnswer);
             return self.read_back(Reason::LostAnswer).or_sooner(look);
         }
-        match &self.target.installed {
+        let step = match &self.target.installed {
             Some(installed) if installed.generation == issued.generation => self.settle(issued),
             Some(_) | None => self.introduce(issued),
+        };
+        match self.silence_ends().filter(|_| self.target.read_back_due) {
+            Some(time) => step.or_sooner(Check::NotBefore(time, Reason::LostAnswer)),
+            None => step,
         }
     }
 
@@ -116,7 +124,19 @@ impl At<'_> {
         self.spec.look.enabled
             && (self.target.serves_recent_unknown(issued) || self.target.out_of_reach)
             && !told
-            && self.target.api != Api::Silent
+            && !self.is_silent()
+    }
+
+    /// Whether the API refused to tell what it has, not long ago.
+    fn is_silent(self) -> bool {
+        self.silence_ends() > Some(self.case.now)
+    }
+
+    /// When an API that refused to tell what it has may be asked again.
+    fn silence_ends(self) -> Option<Timestamp> {
+        let silent = matches!(self.target.api, Api::Silent { .. });
+        let asked_at = self.target.asked_at.filter(|_| silent)?;
+        Some(self.not_in_the_future(asked_at + SILENCE, asked_at))
     }
 
     /// Whether the API was asked at `time` or after; what was asked in the future does not count.
@@ -163,7 +183,7 @@ impl At<'_> {
             return look;
         }
         let asked = self.asked_since(deadline) && !self.is_unexplained(issued);
-        if !asked && self.target.api != Api::Silent {
+        if !asked && !self.is_silent() {
             return self.read_back(Reason::NotSeen).or_sooner(look);
         }
         self.install(issued, Reason::NotSeen).or_sooner(look)
@@ -173,8 +193,10 @@ impl At<'_> {
     fn prove_by_read_back(self, issued: &Issued, proving: &Proving) -> Check {
         match &self.target.api {
             Api::Ours { generation } if *generation == issued.generation => Check::Never,
-            Api::Silent => Check::Never,
-            Api::Unasked => self.read_back(Reason::NotSeen),
+            Api::Silent { .. } | Api::Unasked => match self.silence_ends() {
+                Some(time) if time > self.case.now => Check::NotBefore(time, Reason::NotSeen),
+                Some(_) | None => self.read_back(Reason::NotSeen),
+            },
             Api::Ours { .. } | Api::Foreign { .. } | Api::Nothing => {
                 let deadline = proving.since + self.spec.look.deadline;
                 let asked_at = self.target.asked_at.unwrap_or(proving.since);

@@ -195,6 +195,8 @@ fn an_answer_that_was_lost() {
         check("it did not: what may be stored is bound", &spec, &record, &calm(), then, install_so(2, bind), Reason::NotInstalled);
         let again = record.after([install_failed(2, lost.clone())], then);
         check("and the ladder goes on", &spec, &again, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
+        let later = then + SECOND * 30;
+        check("the second one that is lost is asked about as well", &spec, &again, &calm(), later, ask_api(), Reason::LostAnswer);
     }
     let down = record.clone().after([read_back_failed(backoff())], then);
     check("a read-back that fails waits on the ladder", &spec, &down, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
@@ -207,6 +209,34 @@ fn an_answer_that_was_lost() {
     check("who may not read back goes on with the install", &spec, &silent, &calm(), then, install_so(2, bind), Reason::NotInstalled);
     let silent = silent.after([install_failed(2, lost)], then);
     check("on the ladder", &spec, &silent, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
+    let day_after = then + DAY;
+    let looked = silent.clone().after([old_leaf()], day_after);
+    check("a day later it is asked again", &spec, &looked, &calm(), day_after, ask_api(), Reason::LostAnswer);
+    let next = silent.after([Event::Issued(Box::new(issued(3, then)))], then);
+    check("and for the next generation", &spec, &next, &calm(), then + SECOND * 30, ask_api(), Reason::LostAnswer);
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_repeated_install_that_does_not_say_so() {
+    let spec = spec();
+    let deadline = day(60.0) + MINUTE * 15;
+    let stuck = proving().after([old_leaf()], deadline).after([ours(2)], deadline);
+    check("an edge that is stuck is installed to once more", &spec, &stuck, &calm(), deadline, install(2), Reason::NotSeen);
+    let duplicate = failure("Certificate.Duplicated", &[(Class::Reconcile, 1), (Class::Rename, 2), (Class::Operator, 1)]);
+    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
+    for failure in [duplicate, lost] {
+        let intended = Event::InstallIntended { target: the_target() };
+        let record = stuck.clone().after([intended, install_failed(2, failure)], deadline);
+        let then = deadline + SECOND * 5;
+        check("it is asked about", &spec, &record, &calm(), then, ask_api(), Reason::LostAnswer);
+        let told = record.after([ours(2)], then);
+        check("what is there is what was wanted", &spec, &told, &calm(), then, look(), Reason::NotSeen);
+        let second = then + MINUTE * 15;
+        let given_up = told.after([old_leaf()], second);
+        check("and no third time", &spec, &given_up, &calm(), second, sleep(second + HOUR), Reason::NotSeen);
+        assert!(given_up.targets[&the_target()].proving.as_ref().unwrap().reinstalled);
+    }
 }
 
 #[test]

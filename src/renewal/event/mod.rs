@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::backoff::named_until;
 use super::record::{
-    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
-    Served, Trouble, Unusable, millionths,
+    AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
+    Served, TargetRecord, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -183,9 +183,16 @@ impl Record {
     /// Takes in what happened. The only mutation.
     #[expect(clippy::too_many_lines, reason = "one short arm for each event")]
     pub fn apply(&mut self, event: Event, now: Timestamp) {
+        // The clock was stepped back since; neither the rail after a success nor the brake may come
+        // back with the time that they were counted from.
         if let Some(issued) = &mut self.issued {
-            // The clock was stepped back since; the rail after a success must not come back with it.
             issued.at = issued.at.min(now);
+        }
+        for order in &mut self.orders.accepted {
+            order.at = order.at.min(now);
+        }
+        if let Some(open) = &mut self.orders.open {
+            open.intended_at = open.intended_at.min(now);
         }
         match event {
             Event::Reconfigured { digest } => self.reconfigure(digest, now),
@@ -242,7 +249,7 @@ impl Record {
             Event::Issued(issued) => self.issue(*issued, now),
             Event::InstallIntended { target } => {
                 let target = self.targets.entry(target).or_default();
-                target.read_back_due = target.api != Api::Silent;
+                target.read_back_due = true;
             }
             Event::Installed { target, installed } => {
                 self.targets
@@ -296,9 +303,7 @@ impl Record {
             if waits(&target.trouble) && named.is_none() {
                 target.trouble = None;
             }
-            if target.api == Api::Silent {
-                target.api = Api::Unasked;
-            }
+            target.break_silence();
         }
     }
 
@@ -349,6 +354,9 @@ impl Record {
         self.newest_generation = self.newest_generation.max(issued.generation);
         self.orders.open = None;
         self.orders.forget_trouble(now);
+        self.targets
+            .values_mut()
+            .for_each(TargetRecord::break_silence);
         self.issued = Some(issued);
     }
 
@@ -361,23 +369,20 @@ impl Record {
         now: Timestamp,
     ) {
         let target = self.targets.entry(target).or_default();
-        let before = target.trouble.take().filter(|trouble| {
-            // What was wrong with another generation says nothing about this one, but a refusal of
-            // generation after generation must not start its ladder anew each time.
-            trouble.generation == Some(generation)
-                || matches!(trouble.class(), Class::After | Class::Backoff)
-        });
+        let before = target.trouble.take();
+        let before = before.and_then(|trouble| trouble.carried_to(generation));
         let trouble = Trouble::add(before, failure.clone(), Some(generation), jitter, now);
         let class = trouble.class();
         target.trouble = Some(trouble);
         match class {
-            Class::Reconcile => target.read_back_due = target.api != Api::Silent,
+            Class::Reconcile => target.read_back_due = true,
+            // The second answer that is lost in a row tells as little as the first one.
+            Class::Backoff => target.read_back_due = failure.may_have_happened(),
             Class::Reissue => {
                 target.read_back_due = false;
                 self.refuse_generation(generation, failure, jitter, now);
             }
             Class::After
-            | Class::Backoff
             | Class::Bug
             | Class::Operator
             | Class::Refresh
@@ -416,7 +421,11 @@ impl Record {
         if let Found::Ours(installed) = &found {
             self.newest_generation = self.newest_generation.max(installed.generation);
         }
-        self.targets.entry(target).or_default().find(found, now);
+        let held = self.issued.as_ref().map(|issued| issued.generation);
+        self.targets
+            .entry(target)
+            .or_default()
+            .find(found, held, now);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What happened at one target, and how it changes what is known of it.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::net::SocketAddr;
 
 use super::{Found, Sight};
@@ -27,7 +28,7 @@ impl TargetRecord {
             addresses: BTreeSet::new(),
         });
         // A 200 is a promise, not an answer to the question what is there.
-        if self.api != Api::Silent {
+        if !matches!(self.api, Api::Silent { .. }) {
             self.api = Api::Unasked;
         }
         self.installed = Some(installed);
@@ -36,17 +37,38 @@ impl TargetRecord {
         self.trouble = None;
     }
 
-    pub(super) fn find(&mut self, found: Found, now: Timestamp) {
+    /// `held` is the newest generation, which every install is about.
+    pub(super) fn find(&mut self, found: Found, held: Option<u32>, now: Timestamp) {
         self.step_back(now);
-        self.read_back_due = false;
+        let attempted = mem::take(&mut self.read_back_due);
         self.asked_at = Some(now);
         // A trouble that no install has begun was about reading back.
         self.trouble = self.trouble.take().filter(|t| t.generation.is_some());
         match found {
             Found::Nothing => self.find_other(Api::Nothing),
             Found::Foreign { cert_name } => self.find_other(Api::Foreign { cert_name }),
+            Found::Ours(installed)
+                if attempted
+                    && held == Some(installed.generation)
+                    && self.has(installed.generation) =>
+            {
+                self.find_repeated(installed, now);
+            }
             Found::Ours(installed) => self.find_ours(installed, now),
         }
+    }
+
+    /// A repeated install whose answer did not tell that it was one: what is there is what it was to
+    /// bring about. Were it not taken for done it would be repeated again and again.
+    fn find_repeated(&mut self, installed: Installed, now: Timestamp) {
+        let generation = installed.generation;
+        self.install(installed, now);
+        self.api = Api::Ours { generation };
+    }
+
+    fn has(&self, generation: u32) -> bool {
+        let installed = self.installed.as_ref();
+        installed.is_some_and(|installed| installed.generation == generation)
     }
 
     fn find_ours(&mut self, installed: Installed, now: Timestamp) {
@@ -57,7 +79,7 @@ impl TargetRecord {
             return self.find_other(api);
         }
         self.api = api;
-        if self.installed.as_ref().map(|i| i.generation) != Some(generation) {
+        if !self.has(generation) {
             self.proving = Some(Proving {
                 generation,
                 since: now,
@@ -104,17 +126,24 @@ impl TargetRecord {
         // what is about that generation alone would hold nothing back.
         let generation = before.as_ref().and_then(|trouble| trouble.generation);
         let generation = generation.filter(|generation| Some(*generation) == held);
+        let (code, message) = (failure.code.clone(), failure.message.clone());
         let trouble = Trouble::add(before.clone(), failure, generation, jitter, now);
         if trouble.needs_a_person() {
             // A policy that allows to install but not to read must not stop the installs, nor make
             // them forget their ladder.
-            self.api = Api::Silent;
-            self.read_back_due = false;
+            self.api = Api::Silent { code, message };
             self.trouble = before.filter(|trouble| trouble.generation.is_some());
         } else {
             // What it told before is older than the question.
             self.api = Api::Unasked;
             self.trouble = Some(trouble);
+        }
+    }
+
+    /// Lets the API be asked again that would not tell.
+    pub(super) fn break_silence(&mut self) {
+        if matches!(self.api, Api::Silent { .. }) {
+            self.api = Api::Unasked;
         }
     }
 
@@ -170,18 +199,15 @@ impl TargetRecord {
         self.look_failure = None;
         self.mismatches = 0;
         self.proving = None;
-        self.read_back_due = false;
+        // An edge that still serves what it did before tells nothing of the install that followed.
+        self.read_back_due &= self.has(generation);
         if self.seen.is_none_or(|seen| seen.generation != generation) {
             self.seen = Some(Seen {
                 generation,
                 at: now,
             });
         }
-        if self
-            .installed
-            .as_ref()
-            .is_none_or(|installed| installed.generation != generation)
-        {
+        if !self.has(generation) {
             self.installed = Some(Installed {
                 generation,
                 at: now,

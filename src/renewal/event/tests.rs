@@ -1,4 +1,5 @@
 use super::*;
+use crate::renewal::Api;
 use crate::renewal::fixtures::*;
 use crate::retry::Class;
 
@@ -203,6 +204,45 @@ fn several_targets_that_refuse_a_generation_count_once() {
     record.apply(Event::Issued(Box::new(issued(3, START))), START);
     record.apply(was_installed(3, START), START);
     assert_eq!(record.orders.reissues, None, "one was taken");
+}
+
+#[test]
+fn only_the_ladder_goes_on_with_the_next_generation() {
+    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
+    let events = [
+        install_failed(1, lost.clone()),
+        install_failed(1, lost.clone()),
+    ];
+    let mut record = healthy(START).after(events, START);
+    record.apply(Event::Issued(Box::new(issued(2, START))), START);
+    record.apply(install_failed(2, lost), START);
+    let trouble = record.targets[&the_target()].trouble.clone().unwrap();
+    assert_eq!(trouble.in_a_row, 3);
+    assert_eq!(trouble.class(), Class::Reconcile);
+    assert_eq!((trouble.renames, trouble.generation), (0, Some(2)));
+}
+
+#[test]
+fn orders_of_a_clock_that_was_fast_do_not_brake_later() {
+    let mut record = healthy(START);
+    record.orders.accepted = vec![
+        AcceptedOrder {
+            at: START + DAY * 30
+        };
+        3
+    ];
+    record.apply(looked(&[served(&issued(1, START))]), START + HOUR);
+    let times = record.orders.accepted.iter().map(|order| order.at);
+    assert!(times.into_iter().all(|at| at == START + HOUR));
+}
+
+#[test]
+fn an_older_leaf_at_the_edge_does_not_answer_what_became_of_an_install() {
+    let intended = Event::InstallIntended {
+        target: the_target(),
+    };
+    let record = healthy(START).after([intended, looked(&[served(&issued(1, START))])], START);
+    assert!(record.targets[&the_target()].read_back_due);
 }
 
 #[test]

@@ -33,7 +33,10 @@ pub(super) enum Weather {
     /// The cloud calls every certificate expired.
     CloudRefuses,
     /// The edge does not take over what was installed.
-    EdgeStuck,
+    EdgeStuck {
+        /// Whether no answer to an install arrives either.
+        answers_lost: bool,
+    },
 }
 
 impl Weather {
@@ -57,7 +60,9 @@ impl Weather {
             7 => Self::CloudLimits,
             8 => Self::CloudForbids,
             _ if dice.chance(0.5) => Self::CloudRefuses,
-            _ => Self::EdgeStuck,
+            _ => Self::EdgeStuck {
+                answers_lost: dice.chance(0.5),
+            },
         }
     }
 
@@ -74,7 +79,7 @@ impl Weather {
             | Self::CloudLimits
             | Self::CloudForbids
             | Self::CloudRefuses
-            | Self::EdgeStuck => false,
+            | Self::EdgeStuck { .. } => false,
         }
     }
 
@@ -83,7 +88,7 @@ impl Weather {
         let (least, most) = match self {
             Self::Fine => (0.02, 3.0),
             // Orders as fast as the rails allow, or looks every hour: a few days say it all.
-            Self::Revocations | Self::CloudRefuses | Self::EdgeStuck => (0.001, 0.05),
+            Self::Revocations | Self::CloudRefuses | Self::EdgeStuck { .. } => (0.001, 0.05),
             Self::CaDown { .. }
             | Self::Unprovable
             | Self::CaLimits

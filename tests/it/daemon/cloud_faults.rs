@@ -105,6 +105,26 @@ async fn an_edge_that_never_changes_is_installed_to_once_more_and_watched_slowly
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 2));
 }
 
+/// Nothing tells that the repeated install was one, but the API shows what it was to bring about.
+#[tokio::test]
+async fn an_edge_that_never_changes_is_given_up_also_if_no_install_is_answered() {
+    let scene = one().await;
+    scene.edge.production().freeze("v.example.com");
+    let fault = Fault::always(Disturbance::PerformThenHangUp).on(SET);
+    scene.gateway.faults().push(fault);
+    let daemon = scene.run();
+    scene
+        .until("the edge is given up", async || {
+            scene.record("video").await.is_some() && scene.rests_for("video").await > MINUTE * 30
+        })
+        .await;
+    daemon.stop().await;
+    let snapshot = scene.snapshot("video").await;
+    assert_eq!(snapshot.targets[0].state, TargetState::Unproven);
+    assert!(warns_of(&snapshot, "not-seen"));
+    assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 2));
+}
+
 // --- credentials ---
 
 #[tokio::test]

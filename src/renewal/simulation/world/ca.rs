@@ -24,7 +24,7 @@ impl World {
             | Weather::CloudLimits
             | Weather::CloudForbids
             | Weather::CloudRefuses
-            | Weather::EdgeStuck => true,
+            | Weather::EdgeStuck { .. } => true,
         }
     }
 

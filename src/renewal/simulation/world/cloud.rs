@@ -58,7 +58,7 @@ impl World {
             | Weather::BadName
             | Weather::CloudLimits
             | Weather::CloudRefuses
-            | Weather::EdgeStuck => self.fault().then(backoff),
+            | Weather::EdgeStuck { .. } => self.fault().then(backoff),
         };
         if let Some(failure) = failure {
             let jitter = self.dice.fraction();
@@ -104,6 +104,10 @@ impl World {
                 Some(("no answer", lost()))
             }
             Weather::CloudDown | Weather::BothDown => Some(("down", backoff())),
+            Weather::EdgeStuck { answers_lost: true } => {
+                self.put(&target, generation);
+                Some(("performed, but no answer arrives", lost()))
+            }
             Weather::CloudLimits => Some(("throttled", self.throttle(&target))),
             Weather::CloudForbids => Some(("forbidden", operator())),
             Weather::CloudRefuses => {
@@ -116,7 +120,7 @@ impl World {
             | Weather::Unprovable
             | Weather::CaLimits
             | Weather::BadName
-            | Weather::EdgeStuck => match self.fault().then(|| self.dice.one_of(3)) {
+            | Weather::EdgeStuck { .. } => match self.fault().then(|| self.dice.one_of(3)) {
                 None => None,
                 Some(0) => {
                     self.put(&target, generation);
@@ -165,7 +169,7 @@ impl World {
         }
         edge.bound = Bound::Ours(place);
         edge.switches_at = Some(match self.weather {
-            Weather::EdgeStuck => self.weather_until,
+            Weather::EdgeStuck { .. } => self.weather_until,
             Weather::Fine
             | Weather::Revocations
             | Weather::CaDown { .. }

@@ -163,6 +163,9 @@ impl World {
 
     fn apply(&mut self, event: Event) {
         let now = self.local();
+        for at in &mut self.orders {
+            *at = (*at).min(now);
+        }
         match &event {
             Event::OrderIntended { .. } => self.orders.push(now),
             Event::OrderFailed { order, .. } => {
@@ -320,7 +323,7 @@ impl World {
             | Weather::CloudDown
             | Weather::BothDown
             | Weather::CloudLimits
-            | Weather::EdgeStuck => {}
+            | Weather::EdgeStuck { .. } => {}
         }
         match self.weather {
             Weather::BadName => {
@@ -342,7 +345,7 @@ impl World {
             | Weather::CloudLimits
             | Weather::CloudForbids
             | Weather::CloudRefuses
-            | Weather::EdgeStuck => {}
+            | Weather::EdgeStuck { .. } => {}
         }
     }
 
@@ -419,7 +422,10 @@ impl World {
                 // What was done while all was well may be lost with its certificate.
                 self.spoil(self.now);
                 self.good.clear();
-                self.reconfigure();
+                // The daemon only notices a configuration that is another one.
+                if self.record.digest != self.spec.digest() {
+                    self.reconfigure();
+                }
                 "a backup was restored"
             }
             other => {
