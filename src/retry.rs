@@ -4,11 +4,15 @@
 //! An adapter tries **once** and reports; it never waits and never repeats. The core alone counts,
 //! waits and gives up (`renewal/backoff.rs`).
 
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+
+/// No message is longer than this many bytes.
+const MESSAGE_LIMIT: usize = 8 * 1024;
 
 /// One way of dealing with a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +126,21 @@ pub fn course(remedies: &[(Class, u8)]) -> Vec<Remedy> {
         .collect()
 }
 
+/// An error and all that led to it in one line for people: causes in their order, control characters
+/// as blanks, at most 8 KiB.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let mut line = line.replace(|c: char| c.is_control(), " ");
+    line.truncate(line.floor_char_boundary(MESSAGE_LIMIT));
+    line
+}
+
 /// An exact set of names as [`Scope::ExactSet`] has it, from the names in their order.
 pub fn exact_set<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
@@ -152,6 +171,22 @@ impl fmt::Display for Class {
 }
 
 impl Failure {
+    /// A failure that is about the order or the target at hand, with no time named by anyone.
+    pub fn here(
+        code: impl Into<String>,
+        message: impl Into<String>,
+        remedies: &[(Class, u8)],
+    ) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            course: course(remedies),
+            scope: Scope::Here,
+            not_before: None,
+            clamped: false,
+        }
+    }
+
     /// The class that applies to the `count`-th failure in a row with this course (1 = the first).
     ///
     /// A named time comes before the course: it says when, the course says what.
@@ -202,18 +237,12 @@ mod tests {
 
     #[test]
     fn a_course_is_walked_by_the_count_of_failures_in_a_row() {
-        let failure = Failure {
-            code: "sslPub.Error".into(),
-            message: String::new(),
-            course: course(&[
-                (Class::Backoff, 2),
-                (Class::Reformat, 1),
-                (Class::Operator, 1),
-            ]),
-            scope: Scope::Here,
-            not_before: None,
-            clamped: false,
-        };
+        let remedies = [
+            (Class::Backoff, 2),
+            (Class::Reformat, 1),
+            (Class::Operator, 1),
+        ];
+        let failure = Failure::here("sslPub.Error", "", &remedies);
         let walked: Vec<Class> = (1..=6).map(|count| failure.class(count)).collect();
         assert_eq!(
             walked,
@@ -227,6 +256,20 @@ mod tests {
             ]
         );
         assert_eq!(failure.class(0), Class::Backoff);
+    }
+
+    #[test]
+    fn a_line_holds_all_causes_and_is_bounded() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Link(String, #[source] Option<Box<Link>>);
+        let end = Link("first\nsecond\r\n".to_owned(), None);
+        let whole = Link("outer".to_owned(), Some(Box::new(end)));
+        assert_eq!(with_causes(&whole), "outer: first second  ");
+        let long = Link("é".repeat(MESSAGE_LIMIT), Some(Box::new(whole)));
+        assert_eq!(with_causes(&long).len(), MESSAGE_LIMIT);
+        let odd = Link(format!("x{}", "é".repeat(MESSAGE_LIMIT)), None);
+        assert_eq!(with_causes(&odd).len(), MESSAGE_LIMIT - 1);
     }
 
     #[test]

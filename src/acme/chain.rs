@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::certificate::{CertificateError, Chain};
 use crate::keys::PrivateKey;
 use crate::name::DnsName;
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, with_causes};
 use crate::time::Timestamp;
 
 /// Our clock may be behind the CA's by this much.
@@ -78,18 +78,7 @@ impl IssuedError {
             // The order stays valid at the CA: the chain is downloaded again.
             Self::Links(_) => ("broken-chain", &[(Class::Backoff, 3), (Class::Operator, 1)]),
         };
-        let message = match self {
-            Self::Links(source) => format!("{self}: {source}"),
-            Self::ForeignKey | Self::MissingNames(_) | Self::NotValidNow { .. } => self.to_string(),
-        };
-        Failure {
-            code: code.to_owned(),
-            message,
-            course: course(remedies),
-            scope: Scope::Here,
-            not_before: None,
-            clamped: false,
-        }
+        Failure::here(code, with_causes(self), remedies)
     }
 }
 

@@ -1,20 +1,16 @@
 //! What an [`AcmeError`] asks of the daemon: the table of problem types, by exhaustive match.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use super::error::{AcmeError, Cause, Operation, Refusal, Rejection};
 use super::problem::{Problem, ProblemType};
 use crate::name::DnsName;
 use crate::net::NetworkError;
-use crate::retry::{Class, Failure, Remedy, Scope, course, exact_set};
+use crate::retry::{Class, Failure, Remedy, Scope, course, exact_set, with_causes};
 use crate::time::Timestamp;
 
 /// A CA that names a later time than this is not believed.
 const LATEST_NAMED_TIME: Duration = Duration::from_hours(7 * 24);
-
-/// No message is longer than this many bytes.
-const MESSAGE_LIMIT: usize = 8 * 1024;
 
 /// How likely it is that the same thing works later, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +46,7 @@ impl AcmeError {
         let named = verdict.named.filter(|&time| time > now);
         Failure {
             code: verdict.code,
-            message: one_line(self),
+            message: with_causes(self),
             course: verdict.outlook.course(),
             scope: verdict.scope,
             not_before: named.map(|time| time.min(latest)),
@@ -315,20 +311,6 @@ impl Outlook {
             Self::Permanent => &[(Class::Operator, 1)],
         })
     }
-}
-
-/// The error and its sources in one line of bounded length.
-fn one_line(error: &AcmeError) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    let mut line = line.replace(|c: char| c.is_control(), " ");
-    line.truncate(line.floor_char_boundary(MESSAGE_LIMIT));
-    line
 }
 
 #[cfg(test)]

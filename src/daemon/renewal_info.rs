@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::worker::Worker;
 use crate::acme::renewal_info::{self, RenewalInfo};
 use crate::renewal::Event;
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure};
 
 /// A CA that offers no renewal information may learn to.
 const UNSUPPORTED_ASK_AGAIN: Duration = Duration::from_hours(24);
@@ -55,12 +55,9 @@ pub(super) async fn ask(worker: &Worker<'_>) -> Event {
 
 /// There is nobody to ask. Only decided otherwise, so this is never told.
 fn nobody() -> Failure {
-    Failure {
-        code: "nobody-to-ask".to_owned(),
-        message: "no CA is configured that issued the certificate".to_owned(),
-        course: course(&[(Class::Operator, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    }
+    Failure::here(
+        "nobody-to-ask",
+        "no CA is configured that issued the certificate",
+        &[(Class::Operator, 1)],
+    )
 }

@@ -6,7 +6,7 @@ use crate::daemon::shared::{Issuer, Shared};
 use crate::daemon::worker::Worker;
 use crate::keys::KeyError;
 use crate::renewal::{IssuerSpec, OrderFate};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure};
 use crate::store::{AccountRow, StoreError};
 
 /// Why there is no account.
@@ -46,14 +46,7 @@ pub(super) async fn of(worker: &Worker<'_>, issuer: &IssuerSpec) -> Result<Accou
 
 /// A failure on our side of the wire.
 fn ours(code: &str, message: String) -> Unfinished {
-    let failure = Failure {
-        code: code.to_owned(),
-        message,
-        course: course(&[(Class::Operator, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    };
+    let failure = Failure::here(code, message, &[(Class::Operator, 1)]);
     Unfinished::of(failure, OrderFate::Open)
 }
 

@@ -23,7 +23,7 @@ use crate::acme::{Account, AcmeError, Order};
 use crate::keys::{KeyError, PrivateKey};
 use crate::name::DnsName;
 use crate::renewal::{Event, IssuerSpec, OrderFate, Record};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, with_causes};
 use crate::store::{OrderId, OrderRow, StoreError};
 
 /// Why an order has not come to its end.
@@ -162,14 +162,11 @@ async fn stored_key(
     };
     let key = stored.and_then(|key| PrivateKey::from_pkcs8(key.expose()).ok());
     key.zip(row.csr.clone()).ok_or_else(|| {
-        let failure = Failure {
-            code: "order-key-lost".to_owned(),
-            message: "the key of the order under way cannot be read from the store".to_owned(),
-            course: course(&[(Class::Backoff, 3), (Class::Operator, 1)]),
-            scope: Scope::Here,
-            not_before: None,
-            clamped: false,
-        };
+        let failure = Failure::here(
+            "order-key-lost",
+            "the key of the order under way cannot be read from the store",
+            &[(Class::Backoff, 3), (Class::Operator, 1)],
+        );
         Unfinished::of(failure, OrderFate::Over)
     })
 }
@@ -307,14 +304,8 @@ fn fate(failure: &Failure, record: &Record) -> OrderFate {
 
 /// A key could not be made or used. The order under way, if there is one, was not touched.
 fn key_failed(error: KeyError) -> Unfinished {
-    let failure = Failure {
-        code: "key".to_owned(),
-        message: error.to_string(),
-        course: course(&[(Class::Backoff, 3), (Class::Operator, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    };
+    let remedies = [(Class::Backoff, 3), (Class::Operator, 1)];
+    let failure = Failure::here("key", with_causes(&error), &remedies);
     Unfinished::of(failure, OrderFate::Open)
 }
 
@@ -343,14 +334,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
     fn failure(code: &str) -> Failure {
-        Failure {
-            code: code.to_owned(),
-            message: String::new(),
-            course: course(&[(Class::Backoff, 2), (Class::Operator, 1)]),
-            scope: Scope::Here,
-            not_before: None,
-            clamped: false,
-        }
+        Failure::here(code, "", &[(Class::Backoff, 2), (Class::Operator, 1)])
     }
 
     #[test]
