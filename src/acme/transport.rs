@@ -80,11 +80,14 @@ impl Transport {
         last.asked_for
     }
 
-    fn record_request(&self, method: &http::Method) {
+    /// Begins a new record: whatever comes of this request, no earlier answer is about it.
+    fn record_request(&self, method: &http::Method) -> AskedFor {
+        let asked_for = AskedFor::by(method);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Last {
-            asked_for: Some(AskedFor::by(method)),
+            asked_for: Some(asked_for),
             answer: None,
         };
+        asked_for
     }
 
     fn record_answer(&self, answer: Recorded) {
@@ -94,6 +97,7 @@ impl Transport {
 
     /// One unsigned GET of our own, recorded like all others.
     pub(super) async fn get(&self, url: &str) -> Result<Recorded, NetworkError> {
+        self.record_request(&http::Method::GET);
         let request = self
             .ca
             .http()
@@ -105,7 +109,6 @@ impl Transport {
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Recorded, NetworkError> {
         let (method, url) = (request.method().clone(), request.url().clone());
-        self.record_request(&method);
         let started = tokio::time::Instant::now();
         let answer = net::exchange(self.ca.http(), request).await;
         let ms = started.elapsed().as_millis();
@@ -127,15 +130,15 @@ impl Transport {
         request: http::Request<BodyWrapper<Bytes>>,
     ) -> Result<BytesResponse, instant_acme::Error> {
         let other = |error: NetworkError| instant_acme::Error::Other(Box::new(error));
-        self.record_request(request.method());
-        let asks_directory =
-            request.method() == http::Method::GET && request.uri() == self.ca.directory();
+        let asked_for = self.record_request(request.method());
         let request = to_reqwest(request).await?;
         let Recorded { answer, .. } = self.exchange(request).await.map_err(other)?;
-        if asks_directory && answer.status.is_success() {
-            // The library panics when it is led to ask for a malformed URL.
-            Directory::from_json(&answer.body)
-                .ok_or(instant_acme::Error::Other(Box::new(Unusable::Directory)))?;
+        if asked_for == AskedFor::Directory {
+            // The library takes a directory from any answer, whatever its status, and panics when it
+            // is led to ask for a malformed URL.
+            let usable = answer.status.is_success();
+            let directory = Directory::from_json(&answer.body).filter(|_| usable);
+            directory.ok_or(instant_acme::Error::Other(Box::new(Unusable::Directory)))?;
         }
         Ok(to_library(answer))
     }

@@ -22,6 +22,10 @@ async fn order(fake: &FakeCa) -> Result<Order, AcmeError> {
     Order::begin(&fake.account().await, &new).await
 }
 
+fn code(error: &AcmeError) -> String {
+    error.failure(NOW, "d").code
+}
+
 /// The library reports these as a syntax error in JSON, with neither status nor time.
 #[tokio::test]
 async fn an_outage_with_a_page_keeps_its_status_and_time() {
@@ -149,6 +153,17 @@ async fn nothing_that_a_directory_says_makes_the_library_panic() {
         ("no object", "[]".to_owned()),
         ("nothing", String::new()),
     ];
+    // Whatever the status: the library reads them all alike.
+    for status in [302, 403, 503] {
+        for body in [&spaces, &directory()] {
+            let fake = FakeCa::start().await;
+            fake.reply("/dir", [Reply::json(status, body)]);
+            let error = order(&fake).await.unwrap_err();
+            assert_eq!(error.operation, Operation::ReadDirectory, "{status}");
+            assert_eq!(code(&error), format!("http-{status}"), "{error:?}");
+            assert!(fake.seen("/nonce").is_empty(), "{status}");
+        }
+    }
     for (case, body) in cases {
         let fake = FakeCa::start().await;
         fake.reply("/dir", [Reply::text(200, &body)]);
