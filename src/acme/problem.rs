@@ -9,6 +9,9 @@ use crate::time::Timestamp;
 /// The namespace of all types of RFC 8555 and its kin.
 const NAMESPACE: &str = "urn:ietf:params:acme:error:";
 
+/// A type of which we do not know the name is shown and stored as it was sent, up to this many bytes.
+const CODE_LIMIT: usize = 64;
+
 /// What a CA says when it refuses. Read leniently: whatever is missing or of the wrong kind is left
 /// out, because a refusal that we cannot read is still a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,10 +171,15 @@ impl Problem {
         format!("{date}T{}Z", time.get(..8)?).parse().ok()
     }
 
-    /// The short code under which it is counted and shown.
+    /// The short code under which it is counted and shown; nothing if the CA sent no type, or one that
+    /// is no code: `about:blank` says no more than the status does (RFC 9457 §4.2.1).
     pub(super) fn code(&self) -> Option<&str> {
         if self.kind == ProblemType::Unknown {
-            self.type_text.as_deref()
+            self.type_text.as_deref().filter(|text| {
+                (1..=CODE_LIMIT).contains(&text.len())
+                    && text.bytes().all(|byte| byte.is_ascii_graphic())
+                    && *text != "about:blank"
+            })
         } else {
             Some(self.kind.as_str())
         }

@@ -21,6 +21,9 @@ const LATEST: Duration = Duration::from_hours(24);
 /// When it does not say, or says nothing that can be used (RFC 9773 §4.3.3).
 const DEFAULT: Duration = Duration::from_hours(6);
 
+/// No page with an explanation is at a longer URL than this, in bytes.
+const URL_LIMIT: usize = 2048;
+
 /// What a CA says about the renewal of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenewalInfo {
@@ -28,7 +31,7 @@ pub enum RenewalInfo {
     Suggested {
         /// The window.
         window: Window,
-        /// Where the CA explains it, for the operator.
+        /// Where the CA explains it, for the operator: an `https` URL of at most 2 KiB.
         explanation_url: Option<String>,
         /// When to ask again: neither sooner nor later.
         ask_again: Timestamp,
@@ -98,11 +101,18 @@ fn read(recorded: &Recorded) -> RenewalInfo {
     match window {
         Some(window) => RenewalInfo::Suggested {
             window,
-            explanation_url: document.explanation_url,
+            explanation_url: document.explanation_url.filter(|url| is_page(url)),
             ask_again: ask_again(recorded),
         },
         None => no_answer(format!("the window from {start} to {end} is not valid")),
     }
+}
+
+/// Whether this can be stored and shown as a link.
+fn is_page(url: &str) -> bool {
+    url.len() <= URL_LIMIT
+        && url.starts_with("https://")
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn ask_again(recorded: &Recorded) -> Timestamp {

@@ -59,6 +59,31 @@ async fn a_window_is_read_with_its_explanation() {
 }
 
 #[tokio::test]
+async fn only_a_page_that_can_be_shown_explains() {
+    let url = |length: usize| format!("https://ca.test/{}", "x".repeat(length - 16));
+    let cases = [
+        (url(2048), true),
+        (url(2049), false),
+        ("http://ca.test/incident".to_owned(), false),
+        ("javascript:alert(1)".to_owned(), false),
+        ("https://ca.test/a b".to_owned(), false),
+        ("https://ca.test/\n".to_owned(), false),
+    ];
+    for (url, kept) in cases {
+        let mut body = usual();
+        body["explanationURL"] = json!(url);
+        let answer = asked(Reply::json(200, &body)).await.unwrap();
+        let RenewalInfo::Suggested {
+            explanation_url, ..
+        } = answer
+        else {
+            panic!("{url}");
+        };
+        assert_eq!(explanation_url, kept.then_some(url));
+    }
+}
+
+#[tokio::test]
 async fn the_next_question_is_neither_sooner_nor_later_than_makes_sense() {
     let day = Duration::from_hours(24);
     let minute = Duration::from_mins(1);
