@@ -177,9 +177,46 @@ impl AcmeError {
         self.problem_type() == Some(ProblemType::AccountDoesNotExist)
     }
 
-    /// Whether the CA no longer knows the order, or denies that it is ours: drop it.
+    /// Whether the CA itself, in a problem document, says that it no longer knows the order or denies
+    /// that it is ours: drop it.
+    ///
+    /// What is missing while the certificate is fetched is the certificate: one server of the CA may
+    /// lag behind another, and dropping the order would lose what was issued. If the order itself is
+    /// gone, the next look at it tells.
     pub fn order_is_gone(&self) -> bool {
-        let about_an_order = match self.operation {
+        let order_was_asked_for = self.is_about_an_order() && self.operation != Operation::Download;
+        let Cause::Refused(refusal) = &self.cause else {
+            return false;
+        };
+        let denied = refusal.status == 403
+            && refusal.problem_type() == Some(ProblemType::Unauthorized)
+            && self.operation == Operation::ReadOrder;
+        order_was_asked_for
+            && !self.account_is_gone()
+            && refusal.problem.is_some()
+            && (refusal.is_not_found() || denied)
+    }
+
+    /// Whether it says nothing against the order under way: the order was not asked about, or a
+    /// server in between answered with a page of its own. Only that something is not found, told
+    /// again and again, is believed without a problem document: some CAs say no more.
+    pub fn leaves_the_order_open(&self) -> bool {
+        let page = match &self.cause {
+            Cause::Refused(refusal) => refusal.problem.is_none() && !refusal.is_not_found(),
+            Cause::Network(_)
+            | Cause::Unintelligible(_)
+            | Cause::OrderInvalid { .. }
+            | Cause::TimedOut { .. }
+            | Cause::NoChallenge(_)
+            | Cause::AccountKey(_)
+            | Cause::Chain(_) => false,
+        };
+        self.was_not_sent() || page
+    }
+
+    /// Whether an order under way, or what belongs to it, was asked for.
+    pub(super) fn is_about_an_order(&self) -> bool {
+        match self.operation {
             Operation::AnswerChallenge
             | Operation::Deactivate
             | Operation::Download
@@ -194,16 +231,7 @@ impl AcmeError {
             | Operation::NewOrder
             | Operation::ReadDirectory
             | Operation::UpdateContacts => false,
-        };
-        let Cause::Refused(refusal) = &self.cause else {
-            return false;
-        };
-        let denied = refusal.status == 403
-            && refusal.problem_type() == Some(ProblemType::Unauthorized)
-            && self.operation == Operation::ReadOrder;
-        about_an_order
-            && !self.account_is_gone()
-            && (refusal.status == 404 || refusal.status == 410 || denied)
+        }
     }
 
     /// Whether nothing more can come of the order: the CA says that it is invalid.
@@ -317,6 +345,11 @@ impl Refusal {
             terms_of_service: recorded.link("terms-of-service"),
             problem,
         }
+    }
+
+    /// Whether what was asked for is said not to be there.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == 404 || self.status == 410
     }
 
     pub(super) fn problem_type(&self) -> Option<ProblemType> {

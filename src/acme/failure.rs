@@ -12,6 +12,10 @@ use crate::time::Timestamp;
 /// A CA that names a later time than this is not believed.
 const LATEST_NAMED_TIME: Duration = Duration::from_hours(7 * 24);
 
+/// A CA that wants to be asked again later than after this is at work and takes its time (a person may
+/// have to look at the order); what is sooner is only the pace at which it lets itself be asked.
+const LONGEST_POLL: Duration = Duration::from_mins(5);
+
 /// How likely it is that the same thing works later, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outlook {
@@ -19,6 +23,9 @@ enum Outlook {
     Transient,
     /// The CA named a time: not before that.
     Scheduled,
+    /// The CA does not get any further with the order: it is asked for some hours more, then the
+    /// order is given up.
+    Stalled,
     /// It may have been an accident; if it happens again, a person must look.
     Dubious,
     /// The account must be looked up anew, once.
@@ -41,7 +48,7 @@ impl AcmeError {
     /// What this failure asks of the daemon. `directory` is the CA's directory URL: the scopes of
     /// the CA are kept under it.
     pub fn failure(&self, now: Timestamp, directory: &str) -> Failure {
-        let verdict = self.verdict(directory);
+        let verdict = self.verdict(now, directory);
         let latest = now + LATEST_NAMED_TIME;
         let named = verdict.named.filter(|&time| time > now);
         Failure {
@@ -54,7 +61,7 @@ impl AcmeError {
         }
     }
 
-    fn verdict(&self, directory: &str) -> Verdict {
+    fn verdict(&self, now: Timestamp, directory: &str) -> Verdict {
         let here = |code: &str, outlook, named| Verdict {
             code: code.to_owned(),
             outlook,
@@ -75,7 +82,13 @@ impl AcmeError {
                 here(&code, outlook, None)
             }
             Cause::TimedOut { retry_after } => {
-                here("order-timeout", Outlook::Transient, *retry_after)
+                let slow = retry_after.is_some_and(|time| time.since(now) > LONGEST_POLL);
+                let outlook = if slow {
+                    Outlook::Transient
+                } else {
+                    Outlook::Stalled
+                };
+                here("order-timeout", outlook, *retry_after)
             }
             Cause::NoChallenge(_) => here("no-challenge", Outlook::Permanent, None),
             Cause::AccountKey(_) => here("account-key", Outlook::Permanent, None),
@@ -89,16 +102,28 @@ impl AcmeError {
         let during = During::Request(self.operation);
         let outlook = match &refusal.problem {
             // The order is dropped and a new one is placed on the ladder.
-            Some(_) | None if self.order_is_gone() => Some(Outlook::Transient),
+            Some(_) if self.order_is_gone() => Some(Outlook::Transient),
             Some(problem) => of_problem(problem, during, refusal.retry_after.is_some()),
             None => None,
         };
+        let outlook = match outlook.unwrap_or_else(|| of_status_alone(refusal)) {
+            // A server that lags behind, or one in between with a page of its own.
+            Outlook::Permanent if self.may_be_an_accident(refusal) => Outlook::Dubious,
+            outlook => outlook,
+        };
         Verdict {
             code: code.map_or_else(of_status, str::to_owned),
-            outlook: outlook.unwrap_or_else(|| of_status_alone(refusal)),
+            outlook,
             scope: self.scope_of_refusal(refusal, directory),
             named: refusal.retry_after,
         }
+    }
+
+    /// Whether a refusal for good may be none, and the order with what was issued for it would be
+    /// thrown away for nothing.
+    fn may_be_an_accident(&self, refusal: &Refusal) -> bool {
+        self.operation == Operation::Download
+            || self.is_about_an_order() && refusal.problem.is_none()
     }
 
     /// What a refusal is about: no more and no less than the CA says.
@@ -146,14 +171,16 @@ impl AcmeError {
             let names = exact_set(self.names.iter().map(DnsName::as_str));
             return Scope::ExactSet { directory, names };
         }
+        // What is quoted must be of this order, or nothing that is ordered would ever ask whether it
+        // is closed.
         if detail.contains("too many certificates") {
-            return match quoted() {
+            return match quoted().filter(|domain| self.is_below(domain)) {
                 Some(domain) => Scope::RegisteredDomain { directory, domain },
                 None => Scope::Here,
             };
         }
         if detail.contains("failed authorizations") {
-            return match quoted() {
+            return match quoted().and_then(|name| self.ordered(&name)) {
                 Some(name) => Scope::Name { directory, name },
                 None => Scope::Here,
             };
@@ -163,6 +190,21 @@ impl AcmeError {
         }
         Scope::Here
     }
+
+    /// The name of the order that the CA means: that name itself, or its wildcard.
+    fn ordered(&self, quoted: &str) -> Option<String> {
+        let exact = self.names.iter().find(|name| name.as_str() == quoted);
+        let meant = exact.or_else(|| self.names.iter().find(|name| name.base() == quoted));
+        meant.map(ToString::to_string)
+    }
+
+    /// Whether a name of the order is this domain or below it.
+    fn is_below(&self, domain: &str) -> bool {
+        self.names.iter().any(|name| {
+            let rest = name.base().strip_suffix(domain);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
 }
 
 /// Where a problem turned up: the same word means something else as the answer to a request and as
@@ -171,6 +213,16 @@ impl AcmeError {
 enum During {
     Request(Operation),
     Validation,
+}
+
+impl During {
+    /// Whether something new was asked for, which a CA may refuse for as long as it likes.
+    fn asks_for_more(self) -> bool {
+        matches!(
+            self,
+            Self::Request(Operation::NewOrder | Operation::CreateAccount)
+        )
+    }
 }
 
 fn of_network(error: &NetworkError) -> Outlook {
@@ -245,6 +297,8 @@ fn of_type(
         | P::Tls => Outlook::Transient,
         P::Conflict => Outlook::Dubious,
         P::RateLimited if time_is_named => Outlook::Scheduled,
+        // What was accepted already can only be asked for too often.
+        P::RateLimited if !during.asks_for_more() => Outlook::Transient,
         P::Unauthorized => match during {
             During::Validation => Outlook::Transient,
             During::Request(_) => Outlook::Permanent,
@@ -305,6 +359,7 @@ impl Outlook {
         course(match self {
             Self::Transient => &[(Class::Backoff, 1)],
             Self::Scheduled => &[(Class::After, u8::MAX), (Class::Backoff, 1)],
+            Self::Stalled => &[(Class::Backoff, 4), (Class::Operator, 1)],
             Self::Dubious => &[(Class::Backoff, 2), (Class::Operator, 1)],
             Self::LostAccount => &[(Class::Refresh, 1), (Class::Operator, 1)],
             Self::UnusableRequest => &[(Class::Reissue, 1), (Class::Operator, 1)],

@@ -171,8 +171,8 @@ async fn stored_key(
     })
 }
 
-/// Drops an order that is not the wanted one any more. What the CA says to that is not waited for:
-/// an order that is left alone lapses.
+/// Drops an order that is not the wanted one any more. What the CA says to that is not heeded: an order
+/// that is left alone lapses.
 async fn give_up(
     worker: &mut Worker<'_>,
     account: &Account,
@@ -270,19 +270,23 @@ async fn fail(
 /// What comes of an error of the CA.
 fn failed(worker: &Worker<'_>, error: &AcmeError, directory: &str) -> Unfinished {
     let failure = error.failure(worker.shared.clock.now(), directory);
-    let account_is_lost = error.account_is_gone();
-    let order = if error.was_not_sent() {
-        OrderFate::Open
-    } else if error.order_is_over() || account_is_lost {
-        OrderFate::Over
-    } else {
-        fate(&failure, &worker.record)
-    };
+    let order = fate_of(error, &failure, &worker.record);
     Unfinished::Failed(Box::new(Failed {
         failure,
         order,
-        account_is_lost,
+        account_is_lost: error.account_is_gone(),
     }))
+}
+
+/// What an error of the CA, as this failure, means for the order under way.
+fn fate_of(error: &AcmeError, failure: &Failure, record: &Record) -> OrderFate {
+    if error.leaves_the_order_open() {
+        OrderFate::Open
+    } else if error.order_is_over() || error.account_is_gone() {
+        OrderFate::Over
+    } else {
+        fate(failure, record)
+    }
 }
 
 /// A failure that passes says nothing against the order itself; one that has come to the end of its
@@ -328,7 +332,10 @@ impl From<StoreError> for Unfinished {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::acme::{Cause, Operation, Problem, ProblemType, Refusal};
     use crate::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -344,17 +351,95 @@ mod tests {
             let failure = failure("unusable-chain");
             let order = fate(&failure, &record);
             assert_eq!(order, expected);
-            let issuer = "first".to_owned();
-            record.apply(
-                Event::OrderFailed {
-                    issuer,
-                    failure,
-                    order,
-                    jitter: 0.5,
-                },
-                NOW,
-            );
+            fail(&mut record, failure, order);
         }
         assert_eq!(fate(&failure("another"), &record), OrderFate::Open);
+    }
+
+    fn fail(record: &mut Record, failure: Failure, order: OrderFate) {
+        let event = Event::OrderFailed {
+            issuer: "first".to_owned(),
+            failure,
+            order,
+            jitter: 0.5,
+        };
+        record.apply(event, NOW);
+    }
+
+    /// The fates of the order when this error comes again and again.
+    fn fates(operation: Operation, cause: impl Fn() -> Cause) -> Vec<OrderFate> {
+        let mut record = Record::default();
+        let fates = (0..6).map(|_| {
+            let error = AcmeError {
+                operation,
+                names: BTreeSet::new(),
+                cause: cause(),
+            };
+            let failure = error.failure(NOW, "https://ca.test/dir");
+            let order = fate_of(&error, &failure, &record);
+            fail(&mut record, failure, order);
+            order
+        });
+        fates.collect()
+    }
+
+    fn refused(status: u16, kind: Option<ProblemType>) -> Cause {
+        Cause::Refused(Box::new(Refusal {
+            status,
+            problem: kind.map(|kind| Problem {
+                kind,
+                type_text: None,
+                detail: None,
+                subproblems: Vec::new(),
+            }),
+            retry_after: None,
+            terms_of_service: None,
+        }))
+    }
+
+    /// An order holds what was issued for it: it is dropped when the CA says so, and not when
+    /// something else answers in its place.
+    #[test]
+    fn an_order_is_kept_as_long_as_it_may_be_good() {
+        use OrderFate::{Open, Over};
+        const TWICE: [OrderFate; 6] = [Open, Open, Over, Over, Over, Over];
+        const FOUR_TIMES: [OrderFate; 6] = [Open, Open, Open, Open, Over, Over];
+        let malformed = Some(ProblemType::Malformed);
+        let cases = [
+            ("a page", Operation::Download, 404, None, TWICE),
+            (
+                "no certificate yet",
+                Operation::Download,
+                404,
+                malformed,
+                TWICE,
+            ),
+            ("a wall", Operation::Download, 403, None, [Open; 6]),
+            ("a wall", Operation::Validate, 403, None, [Open; 6]),
+            ("a page", Operation::ReadOrder, 404, None, TWICE),
+            ("no order", Operation::ReadOrder, 404, malformed, [Over; 6]),
+            (
+                "a bad request",
+                Operation::Finalize,
+                400,
+                malformed,
+                [Over; 6],
+            ),
+            ("an outage", Operation::Download, 502, None, [Open; 6]),
+        ];
+        for (case, operation, status, kind, expected) in cases {
+            let fates = fates(operation, || refused(status, kind));
+            assert_eq!(fates, expected, "{case}: {operation}, {status}");
+        }
+        for operation in [Operation::Download, Operation::Validate] {
+            let stalled = |after: Option<u64>| {
+                fates(operation, || Cause::TimedOut {
+                    retry_after: after.map(|seconds| NOW + Duration::from_secs(seconds)),
+                })
+            };
+            assert_eq!(stalled(None), FOUR_TIMES);
+            assert_eq!(stalled(Some(3)), FOUR_TIMES, "the pace of polling");
+            assert_eq!(stalled(Some(3600)), [Open; 6], "slow, and says so");
+        }
     }
 }

@@ -1,3 +1,5 @@
+mod scopes;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -71,7 +73,7 @@ fn every_problem_type_has_a_course() {
         ("malformed", by_hand()),
         ("onionCAARequired", by_hand()),
         ("orderNotReady", on_ladder()),
-        ("rateLimited", by_hand()),
+        ("rateLimited", (vec![Operator], vec![Backoff])),
         ("rejectedIdentifier", by_hand()),
         ("serverInternal", on_ladder()),
         ("tls", on_ladder()),
@@ -175,195 +177,35 @@ fn an_answer_without_a_known_problem_is_judged_by_its_status() {
     );
 }
 
-/// The texts are Boulder's.
 #[test]
-fn a_rate_limit_stops_what_it_is_about() {
-    let directory = || DIRECTORY.to_owned();
-    let cases = [
-        (
-            "too many new registrations (10) from this IP address in the last 3h0m0s, retry after \
-             2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
-            Scope::CaAccount {
-                directory: directory(),
-            },
-        ),
-        (
-            "too many new orders (300) from this account in the last 3h0m0s, retry after \
-             2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
-            Scope::CaAccount {
-                directory: directory(),
-            },
-        ),
-        (
-            "too many failed authorizations (5) for \"v.example.com\" in the last 1h0m0s, retry \
-             after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
-            Scope::Name {
-                directory: directory(),
-                name: "v.example.com".into(),
-            },
-        ),
-        (
-            "too many certificates (50) already issued for \"example.com\" in the last 168h0m0s, \
-             retry after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/",
-            Scope::RegisteredDomain {
-                directory: directory(),
-                domain: "example.com".into(),
-            },
-        ),
-        (
-            "too many certificates (5) already issued for this exact set of identifiers in the \
-             last 168h0m0s, retry after 2027-01-15 08:30:00 UTC: see https://letsencrypt.org/",
-            Scope::ExactSet {
-                directory: directory(),
-                names: "*.v.example.com,v.example.com".into(),
-            },
-        ),
-        (
-            "slow down, retry after 2027-01-15 08:30:00 UTC",
-            Scope::Here,
-        ),
-    ];
-    let names = ["v.example.com", "*.v.example.com"];
-    let names = names.map(|name| name.parse::<DnsName>().unwrap()).into();
-    for (detail, scope) in cases {
-        let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
-        let error = AcmeError::new(Operation::NewOrder, cause).with_names(&names);
-        let failure = error.failure(NOW, DIRECTORY);
-        assert_eq!(failure.scope, scope, "{detail}");
-        assert_eq!(
-            classes(&failure),
-            [Class::After, Class::Backoff],
-            "{detail}"
-        );
-        assert_eq!(
-            failure.not_before,
-            Some("2027-01-15T08:30:00Z".parse().unwrap()),
-            "{detail}"
-        );
-        assert!(!failure.clamped);
-    }
-}
-
-#[test]
-fn a_pause_that_only_a_person_can_end_waits_for_one() {
-    let detail = "Your account is temporarily prevented from requesting certificates for \
-                  v.example.com. Please visit: https://portal.letsencrypt.org/sfe";
-    let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
-    let failure = failure(Operation::NewOrder, cause);
-    assert_eq!(classes(&failure), [Class::Operator]);
-    assert_eq!(failure.scope, Scope::Here);
-    assert!(
-        failure
-            .message
-            .contains("https://portal.letsencrypt.org/sfe")
-    );
-}
-
-#[test]
-fn outages_and_accounts_have_their_scopes() {
-    use Operation::{CreateAccount, Finalize, NewOrder};
-    use ProblemType as P;
-    let directory = || DIRECTORY.to_owned();
-    let ca = Scope::Ca {
-        directory: directory(),
-    };
-    let account = Scope::CaAccount {
-        directory: directory(),
-    };
-    let check = |case: &str, operation, status, kind: Option<P>, scope: &Scope| {
-        let problem = kind.map(|kind| problem(kind, "no"));
-        let soon = Some(NOW + Duration::from_mins(1));
-        let failure = failure(operation, refusal(status, problem, soon));
-        assert_eq!(failure.scope, *scope, "{case}");
-    };
-    check("an outage", NewOrder, 503, None, &ca);
-    check("a told outage", Finalize, 503, Some(P::ServerInternal), &ca);
-    check("a limit of the front", Finalize, 429, None, &ca);
-    check(
-        "one fault",
-        NewOrder,
-        500,
-        Some(P::ServerInternal),
-        &Scope::Here,
-    );
-    check(
-        "no account",
-        NewOrder,
-        400,
-        Some(P::AccountDoesNotExist),
-        &account,
-    );
-    check(
-        "new terms",
-        NewOrder,
-        403,
-        Some(P::UserActionRequired),
-        &account,
-    );
-    check(
-        "no binding",
-        CreateAccount,
-        403,
-        Some(P::ExternalAccountRequired),
-        &account,
-    );
-    check(
-        "a deactivated account",
-        NewOrder,
-        403,
-        Some(P::Unauthorized),
-        &account,
-    );
-    check(
-        "a foreign order",
-        Finalize,
-        403,
-        Some(P::Unauthorized),
-        &Scope::Here,
-    );
-    check(
-        "a bad name",
-        NewOrder,
-        400,
-        Some(P::RejectedIdentifier),
-        &Scope::Here,
-    );
-}
-
-#[test]
-fn a_named_time_is_believed_up_to_a_week() {
-    let week = NOW + LATEST_NAMED_TIME;
-    let cases = [
-        (
-            "a minute",
-            Some(NOW + Duration::from_mins(1)),
-            Some(NOW + Duration::from_mins(1)),
-            false,
-        ),
-        ("a week", Some(week), Some(week), false),
-        (
-            "a week and a bit",
-            Some(week + Duration::from_millis(1)),
-            Some(week),
-            true,
-        ),
-        ("the end of time", Some(Timestamp::MAX), Some(week), true),
-        ("now", Some(NOW), None, false),
-        (
-            "a time that has passed",
-            Some(Timestamp::EPOCH),
-            None,
-            false,
-        ),
-        ("no time", None, None, false),
-    ];
-    for (case, named, expected, clamped) in cases {
-        let failure = failure(Operation::NewOrder, refusal(503, None, named));
-        assert_eq!(
-            (failure.not_before, failure.clamped),
-            (expected, clamped),
-            "{case}"
-        );
+fn only_a_short_word_is_a_code() {
+    let long = "x".repeat(65);
+    for (type_text, code) in [
+        ("urn:other:limit", "urn:other:limit"),
+        (&long[..64], &long[..64]),
+        (&long, "http-418"),
+        ("", "http-418"),
+        ("two words", "http-418"),
+        ("a\u{7}bell", "http-418"),
+        ("übel", "http-418"),
+        ("about:blank", "http-418"),
+    ] {
+        let odd = Problem {
+            type_text: Some(type_text.to_owned()),
+            ..problem(ProblemType::Unknown, "no")
+        };
+        let failed = failure(Operation::NewOrder, refusal(418, Some(odd.clone()), None));
+        assert_eq!(failed.code, code, "{type_text:?}");
+        let judged = Cause::OrderInvalid {
+            rejections: Vec::new(),
+            error: Some(Box::new(odd)),
+        };
+        let expected = if code == "http-418" {
+            "order-invalid"
+        } else {
+            code
+        };
+        assert_eq!(failure(Operation::Validate, judged).code, expected);
     }
 }
 
@@ -438,7 +280,15 @@ fn a_vanished_order_is_replaced_on_the_ladder() {
             Some(ProblemType::Malformed),
             true,
         ),
-        (Operation::Finalize, 404, None, true),
+        (Operation::Finalize, 404, Some(ProblemType::Malformed), true),
+        (Operation::Finalize, 404, None, false),
+        (Operation::ReadOrder, 404, None, false),
+        (
+            Operation::Download,
+            404,
+            Some(ProblemType::Malformed),
+            false,
+        ),
         (
             Operation::ReadOrder,
             403,
@@ -484,7 +334,7 @@ fn what_is_not_a_refusal_has_a_course_too() {
         })
     };
     let name: DnsName = "v.example.com".parse().unwrap();
-    let cases: [(_, &str, &[Class], Option<Timestamp>); 6] = [
+    let cases: [(_, &str, &[Class], Option<Timestamp>); 7] = [
         (timeout(), "timeout", &[Class::Backoff], None),
         (
             Cause::Unintelligible("x".into()),
@@ -497,6 +347,12 @@ fn what_is_not_a_refusal_has_a_course_too() {
             "order-timeout",
             &[Class::Backoff],
             later,
+        ),
+        (
+            Cause::TimedOut { retry_after: None },
+            "order-timeout",
+            &[Class::Backoff, Class::Operator],
+            None,
         ),
         (
             Cause::NoChallenge(name),
