@@ -15,10 +15,11 @@ use instant_acme::{
 
 use super::account::Account;
 use super::authorization::{self, Proof};
+use super::ca::is_requestable;
 use super::error::{AcmeError, Cause, Operation};
 use super::poll::{Pauses, despite_nonces};
 use super::problem::{Problem, ProblemType};
-use super::transport::Transport;
+use super::transport::{AskedFor, Transport};
 use crate::certificate::{Chain, Leaf};
 use crate::name::DnsName;
 
@@ -75,13 +76,21 @@ impl Order {
             tracing::debug!("placing the order again without naming what it replaces");
             placed = place(&acme, &transport, new, None).await;
         }
-        match placed {
-            Ok(order) => Ok(Self { order, transport }),
+        let error = match placed {
+            Ok(order) if is_requestable(order.url()) => return Ok(Self { order, transport }),
+            // Nobody can ever ask for it again.
+            Ok(_) => AcmeError::unintelligible(Operation::NewOrder, "the order has no usable URL"),
             Err((operation, error)) => {
-                let error = AcmeError::of_library(operation, error, &transport);
-                Err(error.with_names(new.names))
+                let mut error = AcmeError::of_library(operation, error, &transport);
+                if operation == Operation::ReadOrder {
+                    // The order stands, even if it was only a nonce that could not be had for
+                    // reading it.
+                    error.operation = operation;
+                }
+                error
             }
-        }
+        };
+        Err(error.with_names(new.names))
     }
 
     /// Takes up an order by its URL; nothing if the CA no longer knows it or denies that it is ours:
@@ -384,30 +393,46 @@ async fn place(
     }
 }
 
-/// Whether an order may have been refused because of the certificate that it names.
+/// Whether an order may have been refused because of the certificate that it names. Only the CA itself
+/// says so, and only about the order: whatever answers in its place, or to the question for a nonce,
+/// knows nothing of `replaces`, and an order without it counts against limits that one with it is
+/// exempt from.
 fn may_be_about_replaces(error: &instant_acme::Error, transport: &Transport) -> bool {
     if matches!(error, instant_acme::Error::Unsupported(_)) {
         return true;
     }
+    if transport.asked_for() != Some(AskedFor::Resource) {
+        return false;
+    }
     let Some(recorded) = transport.last() else {
         return false;
     };
-    if !recorded.answer.status.is_client_error() {
+    let Some(problem) = Problem::from_json(&recorded.answer.body) else {
         return false;
+    };
+    match recorded.answer.status.as_u16() {
+        429 => false,
+        400..=499 => !is_about_something_else(problem.kind),
+        // A fault that `replaces` itself provokes would come again at every attempt, and nothing
+        // would ever be renewed: Pebble 2.10 answers so if the serial number of the certificate
+        // begins with a zero byte.
+        500 => problem.kind == ProblemType::ServerInternal,
+        _ => false,
     }
-    let kind = Problem::from_json(&recorded.answer.body).map(|problem| problem.kind);
-    !matches!(
+}
+
+/// Whether this refusal of an order is known not to be about `replaces`.
+fn is_about_something_else(kind: ProblemType) -> bool {
+    matches!(
         kind,
-        Some(
-            ProblemType::AccountDoesNotExist
-                | ProblemType::BadNonce
-                | ProblemType::Caa
-                | ProblemType::InvalidProfile
-                | ProblemType::RateLimited
-                | ProblemType::RejectedIdentifier
-                | ProblemType::UnsupportedIdentifier
-                | ProblemType::UserActionRequired
-        )
+        ProblemType::AccountDoesNotExist
+            | ProblemType::BadNonce
+            | ProblemType::Caa
+            | ProblemType::InvalidProfile
+            | ProblemType::RateLimited
+            | ProblemType::RejectedIdentifier
+            | ProblemType::UnsupportedIdentifier
+            | ProblemType::UserActionRequired
     )
 }
 

@@ -2,15 +2,19 @@
 //! knows no protocol: the tests against Pebble do.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
@@ -32,6 +36,18 @@ pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
+    nonce: bool,
+    way: Way,
+}
+
+/// How an answer comes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Whole,
+    /// The connection breaks instead.
+    Dropped,
+    /// Not at all.
+    Silent,
 }
 
 /// A request that arrived: the path, and what was signed if it was a JWS.
@@ -44,6 +60,7 @@ pub(super) struct Seen {
 
 pub(super) struct FakeCa {
     base: String,
+    patience: Duration,
     shared: Arc<Shared>,
 }
 
@@ -62,7 +79,31 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: body.to_owned(),
+            nonce: true,
+            way: Way::Whole,
         }
+    }
+
+    /// The request arrives, and the connection breaks.
+    pub(super) fn dropped() -> Self {
+        Self {
+            way: Way::Dropped,
+            ..Self::text(200, "")
+        }
+    }
+
+    /// The request arrives, and nothing is ever said to it.
+    pub(super) fn silent() -> Self {
+        Self {
+            way: Way::Silent,
+            ..Self::text(200, "")
+        }
+    }
+
+    /// The next request must ask for a nonce first.
+    pub(super) fn without_nonce(mut self) -> Self {
+        self.nonce = false;
+        self
     }
 
     /// A problem of RFC 8555.
@@ -76,11 +117,21 @@ impl Reply {
         self
     }
 
-    fn to_response(&self, base: &str) -> Response {
+    async fn to_response(&self, base: &str) -> Response {
+        match self.way {
+            Way::Whole => {}
+            Way::Dropped => {
+                let broken = stream::iter([Err::<Bytes, _>(io::Error::other("dropped"))]);
+                return Body::from_stream(broken).into_response();
+            }
+            Way::Silent => pending().await,
+        }
         let mut response = self.body.replace("{ca}", base).into_response();
         *response.status_mut() = self.status.try_into().unwrap();
-        let nonce = "bm9uY2U".parse().unwrap();
-        response.headers_mut().insert("replay-nonce", nonce);
+        if self.nonce {
+            let nonce = "bm9uY2U".parse().unwrap();
+            response.headers_mut().insert("replay-nonce", nonce);
+        }
         let headers = response.headers_mut();
         for (name, value) in &self.headers {
             headers.append(*name, value.replace("{ca}", base).parse().unwrap());
@@ -88,6 +139,20 @@ impl Reply {
         let date = DATE.parse().unwrap();
         headers.entry("date").or_insert(date);
         response
+    }
+}
+
+impl Shared {
+    fn next_reply(&self, path: &str) -> Reply {
+        let mut replies = self.replies.lock().unwrap();
+        let reply = replies.get_mut(path).and_then(|queue| {
+            if queue.len() > 1 {
+                queue.pop_front()
+            } else {
+                queue.front().cloned()
+            }
+        });
+        reply.unwrap_or_else(|| Reply::problem(404, "malformed", "no such thing"))
     }
 }
 
@@ -104,10 +169,20 @@ impl FakeCa {
         let app = Router::new().fallback(respond).with_state(state);
         #[expect(clippy::disallowed_methods, reason = "the other side of a test")]
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let ca = Self { base, shared };
+        let ca = Self {
+            base,
+            patience: Duration::from_secs(30),
+            shared,
+        };
         ca.reply("/dir", [Reply::json(200, &directory())]);
         ca.reply("/nonce", [Reply::text(200, "")]);
         ca
+    }
+
+    /// Those who talk to it wait no longer than this for an answer.
+    pub(super) fn patient_for(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
     }
 
     /// The answers of a path, in this order; the last one stays.
@@ -127,7 +202,11 @@ impl FakeCa {
     }
 
     pub(super) fn ca(&self) -> Ca {
-        let http = Network::default().client().unwrap();
+        let network = Network {
+            timeout: self.patience,
+            ..Network::default()
+        };
+        let http = network.client().unwrap();
         let directory: Url = self.url("/dir").parse().unwrap();
         Ca::new(&directory, http, Clock::simulated(NOW)).unwrap()
     }
@@ -173,16 +252,8 @@ async fn respond(
             .unwrap_or_default()
             .to_owned(),
     });
-    let mut replies = shared.replies.lock().unwrap();
-    let reply = replies.get_mut(&path).and_then(|queue| {
-        if queue.len() > 1 {
-            queue.pop_front()
-        } else {
-            queue.front().cloned()
-        }
-    });
-    let missing = || Reply::problem(404, "malformed", "no such thing");
-    reply.unwrap_or_else(missing).to_response(&base)
+    let reply = shared.next_reply(&path);
+    reply.to_response(&base).await
 }
 
 /// What a JWS signs; nothing for POST-as-GET.

@@ -3,6 +3,7 @@
 mod account;
 mod chain;
 mod fake;
+mod lost_answers;
 mod order;
 mod problem;
 mod renewal_info;

@@ -12,7 +12,7 @@ use crate::name::DnsName;
 use crate::retry::Class;
 
 /// As long as nothing is waited for, no test needs more.
-const SHORT: Duration = Duration::from_millis(100);
+pub(super) const SHORT: Duration = Duration::from_millis(100);
 
 fn names(names: &[&str]) -> BTreeSet<DnsName> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -41,6 +41,11 @@ fn authorization(name: &str, status: &str, challenges: &[Value]) -> Value {
         "identifier": { "type": "dns", "value": name },
         "challenges": challenges,
     })
+}
+
+/// An authorisation whose proof is being looked at.
+pub(super) fn being_looked_at(name: &str, id: &str) -> Value {
+    authorization(name, "pending", &[challenge(id, "dns-01", "processing")])
 }
 
 fn wildcard(mut authorization: Value) -> Value {
@@ -94,7 +99,7 @@ pub(super) async fn begin(fake: &FakeCa, replaces: Option<&Leaf>) -> Result<Orde
     Order::begin(&fake.account().await, &new).await
 }
 
-async fn resume(fake: &FakeCa) -> Result<Option<Order>, AcmeError> {
+pub(super) async fn resume(fake: &FakeCa) -> Result<Option<Order>, AcmeError> {
     Order::resume(&fake.account().await, &fake.url("/order/1")).await
 }
 
@@ -220,9 +225,8 @@ async fn each_proof_is_answered_once() {
 #[tokio::test]
 async fn a_challenge_that_is_being_looked_at_is_left_alone() {
     let fake = fake("pending").await;
-    let processing = [challenge("3", "dns-01", "processing")];
-    let authorization = authorization("v.example.net", "pending", &processing);
-    fake.reply("/authz/3", [Reply::json(200, &authorization)]);
+    let looked_at = being_looked_at("v.example.net", "3");
+    fake.reply("/authz/3", [Reply::json(200, &looked_at)]);
     let mut order = resume(&fake).await.unwrap().unwrap();
     let proofs = order.proofs().await.unwrap();
     assert_eq!(
@@ -402,16 +406,23 @@ async fn a_refused_nonce_is_repeated_but_not_for_ever() {
 
 #[tokio::test]
 async fn what_the_ca_no_longer_knows_is_gone() {
+    let problem = |status, kind| Reply::problem(status, kind, "no such order");
     let cases = [
-        (404, "malformed", true),
-        (403, "unauthorized", true),
-        (410, "malformed", true),
+        ("not found", problem(404, "malformed"), true),
+        ("not ours", problem(403, "unauthorized"), true),
+        ("gone", problem(410, "malformed"), true),
+        ("a bad request", problem(400, "malformed"), false),
+        ("a limit", problem(403, "rateLimited"), false),
+        ("a fault", problem(500, "serverInternal"), false),
+        ("a page", Reply::text(404, "<html>"), false),
+        ("a wall", Reply::text(403, "<html>"), false),
     ];
-    for (status, kind, gone) in cases {
+    for (case, reply, gone) in cases {
         let fake = fake("pending").await;
-        fake.reply("/order/1", [Reply::problem(status, kind, "no such order")]);
-        let resumed = resume(&fake).await.unwrap();
-        assert_eq!(resumed.is_none(), gone, "{kind}");
+        fake.reply("/order/1", [reply]);
+        let resumed = resume(&fake).await;
+        assert_eq!(matches!(resumed, Ok(None)), gone, "{case}: {resumed:?}");
+        assert_eq!(resumed.is_err(), !gone, "{case}");
     }
     let fake = fake("pending").await;
     let lost = Reply::problem(400, "accountDoesNotExist", "no such account");
@@ -451,6 +462,29 @@ async fn the_chain_is_downloaded_once_the_order_is_valid() {
     let downloaded = order.download(Duration::from_secs(5)).await.unwrap();
     assert_eq!(downloaded.leaf(), chain.leaf());
     assert!(fake.seen("/finalize")[0].payload["csr"].is_string());
+}
+
+/// One server of the CA lags behind another, or a server in between answers: the order is good.
+#[tokio::test]
+async fn a_certificate_that_cannot_be_fetched_is_fetched_the_next_time() {
+    let (_, chain) = issued(&["example.com"]);
+    let cases = [
+        ("a page", Reply::text(404, "<html>")),
+        ("not there yet", Reply::problem(404, "malformed", "no such")),
+        ("a wall", Reply::text(403, "<html>")),
+        ("nobody", Reply::dropped()),
+    ];
+    for (case, reply) in cases {
+        let fake = fake("valid").await;
+        fake.reply("/certificate", [reply, Reply::text(200, &chain.to_pem())]);
+        let mut order = resume(&fake).await.unwrap().unwrap();
+        let error = order.download(SHORT).await.unwrap_err();
+        assert!(!error.order_is_over(), "{case}: {error:?}");
+        assert_eq!(error.failure(NOW, "d").class(1), Class::Backoff, "{case}");
+        let mut order = resume(&fake).await.unwrap().unwrap();
+        let downloaded = order.download(SHORT).await.unwrap();
+        assert_eq!(downloaded.leaf(), chain.leaf(), "{case}");
+    }
 }
 
 #[tokio::test]
@@ -514,50 +548,4 @@ async fn an_abandoned_order_gives_up_what_is_pending() {
         .collect();
     assert_eq!(asked, [Value::Null, json!({ "status": "deactivated" })]);
     assert_eq!(fake.seen("/authz/3").len(), 1);
-}
-
-/// Whether the order may stand at the CA is what the brake hangs on: an outage must not use it up.
-#[tokio::test]
-async fn an_order_that_was_not_sent_or_was_refused_does_not_stand() {
-    let answer = |status| Reply::text(status, "<html>");
-    let refusal = || Reply::problem(503, "serverInternal", "down");
-    let cases = [
-        ("the directory is down", "/dir", answer(503), false),
-        ("a gateway hides the directory", "/dir", answer(502), false),
-        ("the directory is gone", "/dir", answer(404), false),
-        ("no nonce", "/nonce", answer(500), false),
-        ("no nonce in the answer", "/nonce", answer(204), false),
-        ("refused with 400", "/new-order", answer(400), false),
-        ("refused for now", "/new-order", answer(503), false),
-        ("the CA speaks", "/new-order", refusal(), false),
-        ("a gateway speaks", "/new-order", answer(502), true),
-        ("a gateway gave up", "/new-order", answer(504), true),
-        ("nobody knows", "/new-order", answer(500), true),
-        ("not an order", "/new-order", answer(201), true),
-    ];
-    for (name, path, reply, expected) in cases {
-        let fake = fake("pending").await;
-        fake.reply(path, [reply]);
-        let error = begin(&fake, None).await.unwrap_err();
-        assert_eq!(error.may_be_placed(), expected, "{name}: {error:?}");
-        let sent = !fake.seen("/new-order").is_empty();
-        assert_eq!(error.was_not_sent(), !sent, "{name}");
-    }
-}
-
-#[tokio::test]
-async fn an_order_that_was_taken_but_cannot_be_read_stands() {
-    let fake = fake("pending").await;
-    let refused = Reply::problem(503, "serverInternal", "down");
-    fake.reply("/order/1", [refused]);
-    let error = begin(&fake, Some(&leaf())).await.unwrap_err();
-    assert!(error.may_be_placed(), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_directory_that_is_gone_says_nothing_about_the_order() {
-    let fake = fake("pending").await;
-    fake.reply("/dir", [Reply::text(404, "")]);
-    let error = resume(&fake).await.unwrap_err();
-    assert!(error.was_not_sent(), "{error:?}");
 }

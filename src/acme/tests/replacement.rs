@@ -45,7 +45,11 @@ async fn a_refusal_that_may_be_due_to_the_replacement_is_tried_without() {
         (400, "unsupportedIdentifier", false),
         (403, "userActionRequired", false),
         (400, "accountDoesNotExist", false),
-        (500, "serverInternal", false),
+        (429, "somethingNew", false),
+        // Pebble, for a serial number that begins with a zero byte.
+        (500, "serverInternal", true),
+        (500, "somethingNew", false),
+        (503, "serverInternal", false),
     ];
     for (status, kind, expected) in cases {
         let fake = fake("pending").await;
@@ -59,6 +63,34 @@ async fn a_refusal_that_may_be_due_to_the_replacement_is_tried_without() {
         let sent = fake.seen("/new-order");
         let without = sent.iter().filter(|s| s.payload["replaces"].is_null());
         assert_eq!(without.count(), usize::from(expected), "{kind}");
+    }
+}
+
+/// What is said by something else than the CA, or about something else than the order, must not cost
+/// the exemption from limits that a replacement has.
+#[tokio::test]
+async fn what_the_ca_did_not_say_about_the_order_is_not_due_to_the_replacement() {
+    let busy = Reply::text(429, "busy").header("retry-after", "3600");
+    let cases = [
+        ("a limit of the front", "/new-order", busy, 1),
+        ("a wall", "/new-order", Reply::text(403, "<html>"), 1),
+        ("a fault", "/new-order", Reply::text(500, "<html>"), 1),
+        ("no nonce", "/nonce", Reply::text(403, "<html>"), 0),
+        (
+            "nonces refused",
+            "/nonce",
+            Reply::problem(403, "odd", "x"),
+            0,
+        ),
+    ];
+    for (case, path, reply, expected) in cases {
+        let fake = fake("pending").await;
+        fake.reply(path, [reply]);
+        begin(&fake, Some(&leaf())).await.unwrap_err();
+        let sent = fake.seen("/new-order");
+        assert_eq!(sent.len(), expected, "{case}");
+        let with = sent.iter().filter(|s| s.payload["replaces"].is_string());
+        assert_eq!(with.count(), expected, "{case}");
     }
 }
 
