@@ -19,9 +19,12 @@ pub struct Secret(SecretString);
 
 /// Where a secret lies: `PATH`, `credential:NAME` or `env:NAME`. Read anew at every use, so that a
 /// changed file takes effect without a restart.
+///
+/// A place is shown in messages. A text that may be the secret itself, written where its place
+/// belongs, is therefore no place: paths are absolute, and none ends as base64 does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A file.
+    /// A file, by its absolute path.
     File(PathBuf),
     /// A systemd credential (`LoadCredential=`), found below `$CREDENTIALS_DIRECTORY`.
     Credential(String),
@@ -51,7 +54,7 @@ pub enum SecretError {
     #[error("{0} is empty")]
     Empty(SecretSource),
     /// Not a place.
-    #[error("expected a path, \"credential:NAME\" or \"env:NAME\"")]
+    #[error("expected an absolute path, \"credential:NAME\" or \"env:NAME\"")]
     NotASource,
 }
 
@@ -130,10 +133,11 @@ impl FromStr for SecretSource {
                 Err(SecretError::NotASource)
             };
         }
-        if text.is_empty() {
-            Err(SecretError::NotASource)
-        } else {
+        // One key in 64 has a "/" in front when it is written in base64; a padded one shows its end.
+        if text.starts_with('/') && !text.ends_with('=') {
             Ok(Self::File(text.into()))
+        } else {
+            Err(SecretError::NotASource)
         }
     }
 }
@@ -193,6 +197,20 @@ mod tests {
         );
         for bad in ["", "credential:", "env:", "credential:../x"] {
             assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_place_is_not_taken_for_a_path() {
+        for secret in [
+            "hunter2",
+            "Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8=",
+            "Zm9v/mFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8=",
+            "/m9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8=",
+        ] {
+            let error = secret.parse::<SecretSource>().unwrap_err();
+            assert!(matches!(error, SecretError::NotASource), "{secret}");
+            assert!(!error.to_string().contains(secret), "{secret}");
         }
     }
 

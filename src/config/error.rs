@@ -40,7 +40,7 @@ pub struct Problems {
 }
 
 /// Problems as they are found in a text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Findings {
     text: String,
     list: Vec<Problem>,

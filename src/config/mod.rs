@@ -16,6 +16,7 @@ mod nearest;
 mod parse;
 mod read;
 mod settings;
+mod veil;
 
 use std::path::Path;
 

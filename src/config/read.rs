@@ -12,6 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error};
 use super::error::{Findings, Problem};
 use super::file::File;
 use super::nearest::nearest;
+use super::veil::{hide_secrets, hide_secrets_of_text, hide_texts};
 
 /// Whoever has more problems than this has another kind of file in hand. Every problem costs one
 /// pass over the document.
@@ -32,8 +33,10 @@ pub(super) fn read(text: &str, findings: &mut Findings) -> Option<File> {
         for error in errors.iter().take(PROBLEM_LIMIT) {
             findings.add(syntax_problem(error, text));
         }
+        hide_secrets_of_text(text, findings);
         return None;
     }
+    hide_secrets(document.get_ref(), findings);
     for _ in 0..PROBLEM_LIMIT {
         let error = match File::deserialize(Deserializer::from(document.clone())) {
             Ok(file) => return Some(file),
@@ -41,6 +44,7 @@ pub(super) fn read(text: &str, findings: &mut Findings) -> Option<File> {
         };
         findings.add(shape_problem(&error));
         let removed = remove(document.get_mut(), &error.span()?)?;
+        // Whoever mistypes `access_key_secret_file` may have written the secret itself behind it.
         if removed.unknown {
             hide_texts(&removed.value, findings);
         }
@@ -97,12 +101,22 @@ fn wrong_type(message: &str) -> Problem {
             "write digits, without quotation marks",
         ),
     ];
+    let message = without_text(message);
     for (due, name, hint) in forms {
         if let Some(found) = message.strip_suffix(due) {
             return Problem::error(format!("{found}expected {name}")).hint(hint);
         }
     }
     Problem::error(message)
+}
+
+/// What serde says of a text, without the text: it stands in the line that is shown, if it may be.
+fn without_text(message: &str) -> String {
+    let found = message.split_once("string \"");
+    match found.zip(message.rsplit_once("\", expected ")) {
+        Some(((before, _), (_, due))) => format!("{before}string, expected {due}"),
+        None => message.to_owned(),
+    }
 }
 
 /// What serde says of a key that a struct does not have.
@@ -166,19 +180,6 @@ fn remove_inside<'i>(value: &mut DeValue<'i>, place: &Range<usize>) -> Option<Re
     }
 }
 
-/// Whoever mistypes `access_key_secret_file` may have written the secret itself behind it: no text
-/// of an unknown key is shown.
-fn hide_texts(value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
-    match value.get_ref() {
-        DeValue::String(_) => findings.hide(value.span()),
-        DeValue::Table(table) => table
-            .iter()
-            .for_each(|(_, value)| hide_texts(value, findings)),
-        DeValue::Array(array) => array.iter().for_each(|value| hide_texts(value, findings)),
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +238,7 @@ mod tests {
             "unknown key `enabeld`",
             "invalid type: integer `4`, expected a string",
             "invalid value: integer `-1`, expected a whole number",
-            "invalid type: string \"no\", expected a boolean",
+            "invalid type: string, expected a boolean",
             "invalid type: map, expected an array",
             "invalid type: sequence, expected a string",
             "unknown key `solver`",

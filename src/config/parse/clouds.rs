@@ -108,16 +108,18 @@ fn parse_credentials(
     match written.get_ref() {
         file::Credentials::Word(word) if word == "chain" => Some(CredentialSource::Environment),
         file::Credentials::Word(word) => {
-            let problem = Problem::error(format!("{word:?} is no source of credentials"));
-            findings.add(
-                problem
-                    .at(written.span())
-                    .hint(match nearest(word, ["chain"]) {
-                        Some(meant) => format!("did you mean {meant:?}?"),
-                        None => "possible: \"chain\", or { access_key_id, access_key_secret_file }"
-                            .into(),
-                    }),
-            );
+            // A text that is far from the word may be an access key.
+            let (message, hint) = match nearest(word, ["chain"]) {
+                Some(meant) => (
+                    format!("{word:?} is no source of credentials"),
+                    format!("did you mean {meant:?}?"),
+                ),
+                None => (
+                    "this is no source of credentials".to_owned(),
+                    "possible: \"chain\", or { access_key_id, access_key_secret_file }".to_owned(),
+                ),
+            };
+            findings.add(Problem::error(message).at(written.span()).hint(hint));
             None
         }
         file::Credentials::Source(table) => access_key(findings, secrets, table, written.span()),

@@ -47,7 +47,7 @@ names = "v.example.com"
 "#,
         &[
             "2:1 unknown key `nmaes` (did you mean `names`?)",
-            r#"4:9 invalid type: string "v.example.com", expected an array (put it in brackets: ["…"])"#,
+            r#"4:9 invalid type: string, expected an array (put it in brackets: ["…"])"#,
         ],
     ),
     (

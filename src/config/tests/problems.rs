@@ -67,6 +67,48 @@ fn passwords_in_urls_are_not_shown() {
     }
 }
 
+/// A secret that stands where its place belongs, or behind a key that looks like it.
+#[test]
+fn no_secret_in_the_file_is_shown() {
+    const SECRET: &str = "Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8=";
+    let settings = [
+        "[store]\nkey_file = VALUE",
+        "[store]\npassword_file = VALUE",
+        "[http]\ntoken_file = VALUE",
+        "[issuers.letsencrypt]\neab = { key_id = \"a\", hmac_key_file = VALUE }",
+        "[issuers.letsencrypt]\neab = VALUE",
+        "[clouds.a]\ncredentials = { access_key_id = \"a\", access_key_secret_file = VALUE }",
+        "[clouds.a]\ncredentials = { source = { access_key_secret_file = VALUE } }",
+        "[clouds.a]\ncredentials = VALUE",
+        "[solvers.a]\nkind = \"rfc2136\"\ntsig = { name = \"a\", key_file = VALUE }",
+        "[solvers.a]\ntsig = VALUE",
+        "[[alerts]]\nurl_file = VALUE",
+        "[heartbeat]\nurl_file = VALUE",
+        "[heartbeat]\nurl_flie = VALUE",
+    ];
+    let absolute = format!("\"/{}\"", &SECRET[1..]);
+    let values = [
+        format!("\"{SECRET}\""),
+        format!("'{SECRET}'"),
+        absolute,
+        format!("[\"{SECRET}\"]"),
+        format!("{{ x = \"{SECRET}\" }}"),
+        // Not TOML.
+        SECRET.to_owned(),
+        format!("\"{SECRET}"),
+        format!("\"\"\"\n{SECRET}\n\"\"\", \"{SECRET}\""),
+        format!("\"{SECRET}\" \"{SECRET}\""),
+        format!("= \"{SECRET}\""),
+    ];
+    for setting in settings {
+        for value in &values {
+            let text = format!("{}\n{CERTIFICATE}", setting.replace("VALUE", value));
+            let shown = wrong(&text).render(false);
+            assert!(!shown.contains(&SECRET[1..]), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn too_many_names_are_refused() {
     let text = |count: usize, more: &str| {

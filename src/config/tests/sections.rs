@@ -88,7 +88,7 @@ credentials = {}
 "#,
         &[
             r#"2:15 the credentials have no `access_key_id` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
-            r#"2:62 not a place where a secret can lie (expected a path, "credential:NAME" or "env:NAME")"#,
+            r#"2:62 not a place where a secret can lie (expected an absolute path, "credential:NAME" or "env:NAME")"#,
             r#"4:15 the credentials have no `access_key_id` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
             r#"4:15 the credentials have no `access_key_secret_file` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
         ],
@@ -184,7 +184,7 @@ keep_generations = 5000
 "#,
         &[
             r#"2:7 not the URL of a store (write "sqlite://" and an absolute path: "sqlite:///var/lib/vodcertd/state.db")"#,
-            r#"3:12 not a place where a secret can lie (expected a path, "credential:NAME" or "env:NAME")"#,
+            r#"3:12 not a place where a secret can lie (expected an absolute path, "credential:NAME" or "env:NAME")"#,
             r#"4:11 "1h" is too short (at least 1d)"#,
             "5:20 5000 is out of range (possible: 0 to 1000)",
         ],
