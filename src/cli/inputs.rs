@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::exit::Failure;
+use crate::clock::Clock;
 use crate::config::{self, Config, nearest};
 use crate::name::Label;
-use crate::renewal::{ClockTrust, Spec};
+use crate::renewal::Spec;
 use crate::status::Facts;
 use crate::store::ReadStore;
 
@@ -22,8 +23,9 @@ impl Inputs {
         let config = config::load(path)?.config;
         let facts = block_on(async {
             let store = ReadStore::open(&config.store.path).await?;
-            // Only a running daemon compares clocks; what it found is not stored.
-            let facts = Facts::read(&store, ClockTrust::Trusted).await?;
+            // Only a running daemon compares clocks.
+            let clock = store.clock(Clock::System.now()).await?;
+            let facts = Facts::read(&store, clock).await?;
             store.close().await;
             Ok(facts)
         })?;

@@ -131,7 +131,8 @@ fn style_of(state: TargetState) -> Style {
         TargetState::Blocked
         | TargetState::Drifted
         | TargetState::NewerElsewhere
-        | TargetState::Unproven => Style::Warning,
+        | TargetState::Unproven
+        | TargetState::Unreachable => Style::Warning,
     }
 }
 

@@ -18,6 +18,7 @@ use super::trust::Verdict;
 use super::worker::{Rest, work};
 use super::{fault, systemd};
 use crate::name::Label;
+use crate::renewal::ClockTrust;
 use crate::retry::Class;
 use crate::store::{Lease, StoreError};
 use crate::time::Timestamp;
@@ -59,6 +60,8 @@ pub(super) struct Dispatcher {
     blind: bool,
     /// Whether it was said that the clock is wrong.
     distrustful: bool,
+    /// Whether the store says that the clock can be trusted.
+    noted_trust: bool,
     /// When the store forgets next.
     prune_at: Instant,
     /// The wall clock at the last search, and the moment of it.
@@ -83,6 +86,7 @@ impl Dispatcher {
             unreturned: Vec::new(),
             blind: false,
             distrustful: false,
+            noted_trust: false,
             prune_at: Instant::now(),
             last_search,
         }
@@ -114,7 +118,9 @@ impl Dispatcher {
                 tracing::warn!(late_seconds, "the tick was silent; rebuilt");
             }
         }
-        match self.shared.clock_verdict() {
+        let verdict = self.shared.clock_verdict();
+        self.note_clock(verdict).await;
+        match verdict {
             Verdict::Right => {
                 self.distrustful = false;
                 self.prune().await;
@@ -125,6 +131,23 @@ impl Dispatcher {
                     tracing::error!("the local clock is off by over an hour; nothing is changed");
                 }
                 self.compare_clocks().await;
+            }
+        }
+    }
+
+    /// Leaves word of the clock for whoever reads the store: at every beat while it is wrong, and once
+    /// when it is right.
+    async fn note_clock(&mut self, verdict: Verdict) {
+        let trust = verdict.trust(self.shared.clock.now());
+        let trusted = trust == ClockTrust::Trusted;
+        if trusted && self.noted_trust {
+            return;
+        }
+        match self.shared.store.note_clock(trust).await {
+            Ok(()) => self.noted_trust = trusted,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "could not note what is known of the clock");
             }
         }
     }
@@ -476,6 +499,17 @@ mod tests {
                 let lease = dispatcher.shared.store.claim(label, now).await.unwrap();
                 assert!(lease.is_some(), "{word}: {label} is still leased");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_the_clock_is_left_in_the_store() {
+        let (_home, mut dispatcher) = dispatcher().await;
+        for verdict in [Verdict::Wrong, Verdict::Right, Verdict::Wrong] {
+            dispatcher.note_clock(verdict).await;
+            let shared = &dispatcher.shared;
+            let noted = shared.store.clock(shared.clock.now()).await.unwrap();
+            assert_eq!(noted == ClockTrust::Trusted, verdict == Verdict::Right);
         }
     }
 

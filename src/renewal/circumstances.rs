@@ -29,6 +29,16 @@ pub enum ClockTrust {
     },
 }
 
+impl ClockTrust {
+    /// The first moment from `now` on at which the clock may be trusted.
+    pub(super) fn trusted_from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Trusted => now,
+            Self::Distrusted { until_checked } => until_checked.max(now),
+        }
+    }
+}
+
 impl Circumstances {
     /// Until when a scope is closed, if it is.
     pub fn closed(&self, scope: &Scope, now: Timestamp) -> Option<Timestamp> {

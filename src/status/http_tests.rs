@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::renewal::Record;
 use crate::status::testing::{self, fingerprint, now, spec};
 use crate::store::Store;
 
@@ -30,7 +31,12 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let video = spec("video", "v.example.com");
-        let records = [(video.label.clone(), testing::served(&video, 2))].into();
+        let new = spec("new", "n.example.com");
+        let records = [
+            (video.label.clone(), testing::served(&video, 2)),
+            (new.label.clone(), Record::default()),
+        ];
+        let records = records.into();
         let store = testing::store(folder.path(), &records).await;
         let clock = Clock::simulated(now());
         let metrics = Metrics::new();
@@ -48,7 +54,7 @@ impl Server {
             store: ReadStore::open(&folder.path().join("state.db"))
                 .await
                 .unwrap(),
-            specs: testing::specs([video, spec("new", "n.example.com")]),
+            specs: testing::specs([video, new]),
             clock: clock.clone(),
             metrics: metrics.clone(),
             live: Box::new(move || live.clone()),

@@ -3,6 +3,7 @@
 //!
 //! Nothing here changes anything, and nothing here knows a secret.
 
+mod alert;
 mod exposition;
 mod http;
 mod metrics;
@@ -13,7 +14,8 @@ mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use alert::{Alert, Severity};
 pub use http::{Live, Site, serve};
 pub use metrics::{ApiCalls, Metrics};
-pub use snapshot::{Alert, FailureView, Next, Severity, Snapshot, TargetState, TargetView};
+pub use snapshot::{FailureView, Next, Snapshot, TargetState, TargetView};
 pub use survey::{Facts, survey};

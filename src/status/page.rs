@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::snapshot::{Alert, FailureView, Next, Severity, Snapshot, TargetState, TargetView};
+use super::alert::{Alert, Severity};
+use super::snapshot::{FailureView, Next, Snapshot, TargetState, TargetView};
 use crate::name::DnsName;
 use crate::store::HistoryEntry;
 use crate::time::{Timestamp, format_relative};
@@ -299,7 +300,10 @@ fn tone(state: TargetState) -> &'static str {
     match state {
         TargetState::Seen => "good",
         TargetState::Pending | TargetState::Proving | TargetState::Watched => "",
-        TargetState::Blocked | TargetState::Drifted | TargetState::NewerElsewhere => "warn",
+        TargetState::Blocked
+        | TargetState::Drifted
+        | TargetState::NewerElsewhere
+        | TargetState::Unreachable => "warn",
         TargetState::Unproven => "bad",
     }
 }

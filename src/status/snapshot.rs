@@ -7,13 +7,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::alert::{self, Alert, Severity};
 use crate::certificate::Fingerprint;
 use crate::name::{DnsName, Label, TargetId};
 use crate::renewal::{
-    Action, Api, Circumstances, ClockTrust, Decision, OnDrift, Record, Spec, TargetRecord,
-    TargetSpec, Trouble, decide, due_at,
+    Action, Circumstances, Decision, OnDrift, Record, Spec, TargetRecord, TargetSpec, Trouble,
+    decide, install_at, order_at,
 };
-use crate::retry::Class;
 use crate::time::Timestamp;
 
 /// One certificate as the outside sees it.
@@ -34,7 +34,8 @@ pub struct Snapshot {
     /// The last moment of its validity.
     #[serde(serialize_with = "rfc3339")]
     pub not_after: Option<Timestamp>,
-    /// When the next one is to be ordered, if nothing happens before.
+    /// When the next one is ordered, if nothing happens before: at its time of renewal, or when what
+    /// holds the order back is over.
     #[serde(serialize_with = "rfc3339")]
     pub renews_at: Option<Timestamp>,
     /// A page of the CA that explains the time of renewal.
@@ -111,6 +112,8 @@ pub enum TargetState {
     Seen,
     /// Installed, but not served in time.
     Unproven,
+    /// It was seen, but the last look reached none of its addresses.
+    Unreachable,
     /// Nothing is ever ordered for it; the edge is only watched.
     Watched,
 }
@@ -134,39 +137,16 @@ pub struct FailureView {
     pub in_a_row: u32,
 }
 
-/// Something that somebody should know about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Alert {
-    /// How bad it is.
-    pub severity: Severity,
-    /// A word for machines.
-    pub code: String,
-    /// The target that it is about.
-    pub target: Option<TargetId>,
-    /// A sentence for people.
-    pub message: String,
-}
-
-/// How bad something is. The order is that of the exit codes of `status --check`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// Nothing is wrong.
-    Ok,
-    /// Somebody will be needed soon.
-    Warning,
-    /// Somebody is needed now.
-    Critical,
-}
-
-/// Failures in a row after which what passes by itself usually is worth saying.
-const PERSISTENT: u32 = 4;
-
 impl Snapshot {
     /// The snapshot of one certificate.
     pub fn of(spec: &Spec, record: &Record, circumstances: &Circumstances, now: Timestamp) -> Self {
         let issued = record.issued.as_ref();
-        let view = View { spec, record, now };
+        let view = View {
+            spec,
+            record,
+            circumstances,
+            now,
+        };
         let targets: Vec<TargetView> = spec
             .targets
             .iter()
@@ -180,23 +160,24 @@ impl Snapshot {
             serial: issued.map(|issued| issued.leaf.serial.clone()),
             issuer: issued.map(|issued| issued.issuer.clone()),
             not_after: issued.map(|issued| issued.leaf.not_after),
-            renews_at: view.renews_at(),
+            renews_at: issued.and_then(|_| view.orders_at()),
             renewal_explanation: issued
                 .and_then(|issued| issued.renewal_info.as_ref())
                 .and_then(|info| info.explanation.clone()),
             next: Next::foreseen(spec, record, circumstances, now),
             failure: view.failure(&targets),
-            alerts: view.alerts(&targets, circumstances.clock),
+            alerts: alert::of_record(spec, record, circumstances.clock, &targets, now),
             targets,
         }
     }
 
     /// The snapshot of a certificate whose stored record cannot be read.
     pub fn unreadable(spec: &Spec, why: &str) -> Self {
-        let nothing = Record::default();
+        let (nothing, nothing_around) = (Record::default(), Circumstances::default());
         let view = View {
             spec,
             record: &nothing,
+            circumstances: &nothing_around,
             now: Timestamp::EPOCH,
         };
         let alert = Alert {
@@ -229,6 +210,13 @@ impl Snapshot {
             failure: None,
             alerts: vec![alert],
         }
+    }
+
+    /// Adds something that the record does not tell.
+    pub(super) fn alarmed(mut self, alert: Option<Alert>) -> Self {
+        self.alerts.extend(alert);
+        alert::sort(&mut self.alerts);
+        self
     }
 
     /// The worst of its alerts.
@@ -287,28 +275,20 @@ impl Next {
 struct View<'a> {
     spec: &'a Spec,
     record: &'a Record,
+    circumstances: &'a Circumstances,
     now: Timestamp,
 }
 
 impl View<'_> {
-    /// When the newest generation is due. Nothing if none is ever ordered.
-    fn renews_at(self) -> Option<Timestamp> {
-        let issued = self
-            .record
-            .issued
-            .as_ref()
-            .filter(|_| !self.spec.issuers.is_empty())?;
-        let info = issued.renewal_info.as_ref();
-        let window = info.and_then(|info| info.window);
-        let picked = info.map_or(0.0, |info| info.picked);
-        Some(due_at(&issued.leaf, window, picked, self.spec.renew))
+    /// When the next order is placed or tried again. Nothing if none is ever placed.
+    fn orders_at(self) -> Option<Timestamp> {
+        order_at(self.spec, self.record, self.circumstances, self.now)
     }
 
     fn target(self, id: &TargetId, spec: &TargetSpec) -> TargetView {
         let unknown = TargetRecord::default();
         let target = self.record.targets.get(id).unwrap_or(&unknown);
         let newest = self.record.issued.as_ref().map(|issued| issued.generation);
-        let retry_at = self.record.install_retry_at(target, self.now);
         TargetView {
             kind: id.kind.as_str().to_owned(),
             cloud: id.cloud.clone(),
@@ -326,21 +306,20 @@ impl View<'_> {
                 .map(|s| s.at),
             looked_at: target.looked_at,
             look_failure: target.look_failure.clone(),
-            failure: target
-                .trouble
-                .as_ref()
-                .map(|trouble| FailureView::of(trouble, retry_at)),
+            failure: target.trouble.as_ref().map(|trouble| {
+                let retry_at = install_at(self.spec, self.record, self.circumstances, id, self.now);
+                FailureView::of(trouble, retry_at)
+            }),
         }
     }
 
     fn state(self, target: &TargetRecord, spec: &TargetSpec) -> TargetState {
-        let Some(issued) = self.record.usable(self.now) else {
-            let watched = self.spec.issuers.is_empty();
-            return if watched {
-                TargetState::Watched
-            } else {
-                TargetState::Pending
-            };
+        if self.spec.issuers.is_empty() && self.record.usable(self.now).is_none() {
+            return TargetState::Watched;
+        }
+        // One that is over or was refused elsewhere may be served all the same; alerts tell the rest.
+        let Some(issued) = &self.record.issued else {
+            return TargetState::Pending;
         };
         if target.is_newer_than(issued) {
             return TargetState::NewerElsewhere;
@@ -367,7 +346,8 @@ impl View<'_> {
             Some(_) if target.is_vouched_for(spec.look, issued.generation) => TargetState::Seen,
             Some(proving) if proving.is_overdue(spec.look, self.now) => TargetState::Unproven,
             Some(_) => TargetState::Proving,
-            None if target.mismatches > 0 => TargetState::Drifted,
+            None if target.has_drifted() => TargetState::Drifted,
+            None if target.is_lost_from_sight(spec.look) => TargetState::Unreachable,
             None => TargetState::Seen,
         }
     }
@@ -377,135 +357,13 @@ impl View<'_> {
     fn failure(self, targets: &[TargetView]) -> Option<FailureView> {
         let orders = self.record.orders.trouble.as_ref();
         let orders = orders.or(self.record.orders.reissues.as_ref());
-        let retry_at = self
-            .record
-            .order_retry_at(self.spec.targets.keys(), self.now);
         orders
-            .map(|trouble| FailureView::of(trouble, retry_at))
+            .map(|trouble| FailureView::of(trouble, self.orders_at()))
             .or_else(|| {
                 let failures = targets.iter().filter_map(|target| target.failure.clone());
                 failures.max_by_key(|failure| failure.at)
             })
     }
-
-    fn alerts(self, targets: &[TargetView], clock: ClockTrust) -> Vec<Alert> {
-        let mut alerts: Vec<Alert> = alert_of_clock(clock).into_iter().collect();
-        alerts.extend(self.expiry());
-        let orders = [&self.record.orders.trouble, &self.record.orders.reissues];
-        for trouble in orders.into_iter().flatten() {
-            alerts.extend(alert_of(trouble, None));
-        }
-        for (view, id) in targets.iter().zip(self.spec.targets.keys()) {
-            let trouble = self
-                .record
-                .targets
-                .get(id)
-                .and_then(|target| target.trouble.as_ref());
-            alerts.extend(trouble.and_then(|trouble| alert_of(trouble, Some(id))));
-            alerts.extend(alert_of_state(view, id));
-            let target = self.record.targets.get(id);
-            alerts.extend(target.and_then(|target| alert_of_silence(target, id)));
-        }
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-        alerts
-    }
-
-    /// The end of what is served comes near, or has come.
-    fn expiry(self) -> Option<Alert> {
-        let urgency = self.record.urgency(self.spec.targets.keys())?;
-        let alert = |severity, code: &str, message: String| Alert {
-            severity,
-            code: code.to_owned(),
-            target: None,
-            message,
-        };
-        match urgency.remaining(self.now) {
-            None => Some(alert(
-                Severity::Critical,
-                "expired",
-                format!("what is served expired at {}", urgency.not_after),
-            )),
-            Some(_) if urgency.is_emergency(self.now) => Some(alert(
-                Severity::Critical,
-                "expires-soon",
-                format!("what is served expires at {}", urgency.not_after),
-            )),
-            Some(_) => None,
-        }
-    }
-}
-
-fn alert_of_clock(clock: ClockTrust) -> Option<Alert> {
-    match clock {
-        ClockTrust::Trusted => None,
-        ClockTrust::Distrusted { .. } => Some(Alert {
-            severity: Severity::Critical,
-            code: "clock-wrong".to_owned(),
-            target: None,
-            message: "the local clock is off by more than an hour; nothing is ordered or installed"
-                .to_owned(),
-        }),
-    }
-}
-
-fn alert_of(trouble: &Trouble, target: Option<&TargetId>) -> Option<Alert> {
-    let worth_saying = trouble.needs_a_person()
-        || trouble.in_a_row >= PERSISTENT
-        || trouble.failure.clamped
-        || trouble.class() == Class::Reissue;
-    worth_saying.then(|| Alert {
-        severity: Severity::Warning,
-        code: trouble.failure.code.clone(),
-        target: target.cloned(),
-        message: trouble.failure.message.clone(),
-    })
-}
-
-/// An API that does not tell what it has: no answer that is lost can be asked about.
-fn alert_of_silence(target: &TargetRecord, id: &TargetId) -> Option<Alert> {
-    let Api::Silent { code, message } = &target.api else {
-        return None;
-    };
-    Some(Alert {
-        severity: Severity::Warning,
-        code: code.clone(),
-        target: Some(id.clone()),
-        message: format!("the API does not tell what {id} has: {message}"),
-    })
-}
-
-fn alert_of_state(view: &TargetView, id: &TargetId) -> Option<Alert> {
-    let (severity, code, message) = match view.state {
-        TargetState::Unproven => (
-            Severity::Warning,
-            "not-seen",
-            format!("{} does not serve the newest generation", view.domain),
-        ),
-        TargetState::Drifted => (
-            Severity::Warning,
-            "drift",
-            format!("{} stopped serving what had been seen", view.domain),
-        ),
-        TargetState::NewerElsewhere => (
-            Severity::Warning,
-            "newer-elsewhere",
-            format!(
-                "{} has a newer generation than this store holds",
-                view.domain
-            ),
-        ),
-        TargetState::Blocked
-        | TargetState::Pending
-        | TargetState::Proving
-        | TargetState::Seen
-        | TargetState::Watched => return None,
-    };
-    Some(Alert {
-        severity,
-        code: code.to_owned(),
-        target: Some(id.clone()),
-        message,
-    })
 }
 
 impl FailureView {
@@ -528,17 +386,6 @@ impl TargetView {
     }
 }
 
-impl Severity {
-    /// The word used in `status` and on the page.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
-
 impl TargetState {
     /// The word used in `status` and on the page.
     pub fn as_str(self) -> &'static str {
@@ -550,6 +397,7 @@ impl TargetState {
             Self::Proving => "proving",
             Self::Seen => "seen",
             Self::Unproven => "unproven",
+            Self::Unreachable => "unreachable",
             Self::Watched => "watched",
         }
     }
@@ -564,6 +412,7 @@ impl TargetState {
             Self::Proving => "installed, waiting for the edge to serve it",
             Self::Seen => "served at every address that could be reached",
             Self::Unproven => "installed, but the edge does not serve it in time",
+            Self::Unreachable => "seen before, but no address of it can be reached any more",
             Self::Watched => "nothing is ordered for it",
         }
     }

@@ -3,9 +3,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::renewal::{Proving, RenewalInfo, Unusable};
+use crate::renewal::{AcceptedOrder, ClockTrust, Proving, RenewalInfo, Unusable};
+use crate::retry::{Class, Scope};
 use crate::status::testing::{self, DAY, fingerprint, now, spec, trouble};
-use crate::time::Window;
+use crate::time::{Deadline, Window};
 
 type Change = fn(&mut Spec, &mut Record);
 type Alerts = &'static [(Severity, &'static str)];
@@ -32,10 +33,17 @@ fn proving(since: Timestamp, reinstalled: bool) -> Proving {
     }
 }
 
+fn refused() -> Unusable {
+    Unusable {
+        code: "Certificate.Expired".into(),
+        at: now(),
+    }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_target_is_in_one_of_the_states() {
-    let cases: [(&str, Change, TargetState); 12] = [
+    let cases: [(&str, Change, TargetState); 15] = [
         ("installed and seen", |_, _| {}, TargetState::Seen),
         (
             "nothing issued",
@@ -58,13 +66,15 @@ fn a_target_is_in_one_of_the_states() {
             TargetState::Pending,
         ),
         (
-            "refused by somebody",
+            "refused by another target, served by this one",
+            |_, record| record.issued.as_mut().unwrap().unusable = Some(refused()),
+            TargetState::Seen,
+        ),
+        (
+            "refused before it was installed",
             |_, record| {
-                let at = now();
-                record.issued.as_mut().unwrap().unusable = Some(Unusable {
-                    code: "x".into(),
-                    at,
-                });
+                record.issued.as_mut().unwrap().unusable = Some(refused());
+                target(record).installed = None;
             },
             TargetState::Pending,
         ),
@@ -107,9 +117,19 @@ fn a_target_is_in_one_of_the_states() {
             TargetState::Unproven,
         ),
         (
+            "a look or two missed it",
+            |_, record| target(record).mismatches = 2,
+            TargetState::Seen,
+        ),
+        (
             "the edge went back",
-            |_, record| target(record).mismatches = 1,
+            |_, record| target(record).mismatches = 3,
             TargetState::Drifted,
+        ),
+        (
+            "nothing answers any more",
+            |_, record| target(record).out_of_reach = true,
+            TargetState::Unreachable,
         ),
         (
             "replaced by somebody, left so",
@@ -128,7 +148,7 @@ fn a_target_is_in_one_of_the_states() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_somebody_should_know_is_said_the_worst_first() {
-    let cases: [(&str, Change, Alerts); 9] = [
+    let cases: [(&str, Change, Alerts); 11] = [
         ("all is well", |_, _| {}, &[]),
         (
             "nothing issued yet",
@@ -171,9 +191,22 @@ fn what_somebody_should_know_is_said_the_worst_first() {
             &[(Severity::Warning, "not-seen")],
         ),
         (
+            "nothing answers any more",
+            |_, record| target(record).out_of_reach = true,
+            &[(Severity::Warning, "unreachable")],
+        ),
+        (
+            "nothing answers, but nobody looks",
+            |spec, record| {
+                spec.targets.values_mut().next().unwrap().look.enabled = false;
+                target(record).out_of_reach = true;
+            },
+            &[],
+        ),
+        (
             "drifted and in the last twentieth",
             |_, record| {
-                target(record).mismatches = 1;
+                target(record).mismatches = 3;
                 let served = target(record).served.as_mut().unwrap();
                 (served.not_before, served.not_after) = (now() - 89 * DAY, now() + DAY);
             },
@@ -265,6 +298,78 @@ fn a_failed_order_is_shown_before_a_failed_install() {
         install.targets[0].failure.as_ref().unwrap().class,
         "backoff"
     );
+}
+
+/// Three pairs were refused: the ladder would let the next order through, the brake does not.
+#[test]
+fn the_brake_is_waited_for() {
+    let snapshot = snapshot(|_, record| {
+        let hours = [8, 4, 2];
+        record.orders.accepted = hours
+            .map(|hours| AcceptedOrder {
+                at: now() - Duration::from_hours(hours),
+            })
+            .into();
+        let mut reissues = trouble("Certificate.Expired", Class::Reissue, 1);
+        reissues.last_at = now() - Duration::from_hours(2);
+        record.orders.reissues = Some(reissues);
+        record.issued.as_mut().unwrap().unusable = Some(refused());
+    });
+    let free_at = now() + Duration::from_hours(16);
+    assert_eq!(snapshot.failure.unwrap().retry_at, Some(free_at));
+    assert_eq!(snapshot.renews_at, Some(free_at));
+}
+
+/// The cloud refuses everybody for a while: the deadline is the scope's, not this record's.
+#[test]
+fn a_closed_scope_is_waited_for() {
+    let mut spec = spec("video", "v.example.com");
+    let scope = Scope::Cloud {
+        cloud: "default".into(),
+    };
+    for target in spec.targets.values_mut() {
+        target.install_scopes = vec![scope.clone()];
+    }
+    let mut record = testing::served(&spec, 2);
+    target(&mut record).installed = None;
+    target(&mut record).trouble = Some(trouble("Throttling.User", Class::Backoff, 1));
+    let retry_at = |circumstances: &Circumstances| {
+        let snapshot = Snapshot::of(&spec, &record, circumstances, now());
+        let failure = snapshot.targets[0].failure.clone();
+        assert_eq!(snapshot.failure, failure);
+        failure.unwrap().retry_at
+    };
+    let mut circumstances = Circumstances::default();
+    assert_eq!(retry_at(&circumstances), Some(now()), "its rung has passed");
+    let deadline = Deadline::after(now(), Duration::from_mins(10));
+    circumstances
+        .deadlines
+        .insert(scope.key().unwrap(), deadline);
+    assert_eq!(retry_at(&circumstances), Some(deadline.until));
+}
+
+#[test]
+fn what_was_refused_is_not_tried_again_before_the_next_order() {
+    let snapshot = snapshot(|_, record| {
+        record.issued.as_mut().unwrap().unusable = Some(refused());
+        target(record).installed = None;
+        target(record).trouble = Some(trouble("Certificate.Expired", Class::Reissue, 1));
+        record.orders.reissues = Some(trouble("Certificate.Expired", Class::Reissue, 3));
+    });
+    let order_at = snapshot.failure.unwrap().retry_at;
+    assert!(order_at > Some(now()), "{order_at:?}");
+    assert_eq!(
+        snapshot.targets[0].failure.as_ref().unwrap().retry_at,
+        order_at
+    );
+}
+
+#[test]
+fn a_certificate_whose_names_changed_is_renewed_now() {
+    let changed = snapshot(|spec, _| {
+        spec.names.insert("w.example.com".parse().unwrap());
+    });
+    assert_eq!(changed.renews_at, Some(now()));
 }
 
 #[test]

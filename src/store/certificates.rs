@@ -24,19 +24,32 @@ pub struct Stored {
     pub version: i64,
     /// When it is to be looked at again.
     pub due_at: Timestamp,
+    /// Until when the lease of a worker lasts, if one is at work on it.
+    pub leased_until: Option<Timestamp>,
 }
 
-/// Name, record, version and due time, as stored.
-type CertificateColumns = (String, String, i64, i64);
+/// Name, record, version, due time and end of the lease, as stored.
+type CertificateColumns = (String, String, i64, i64, Option<i64>);
 
 impl ReadStore {
+    /// Whether anything is stored of a certificate, readable or not.
+    pub async fn has_record(&self, label: &Label) -> Result<bool, StoreError> {
+        let found: Option<i64> = query_scalar("SELECT 1 FROM certificates WHERE name = $1")
+            .bind(label.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// What is stored of one certificate, whether it is configured or was once.
     pub async fn load(&self, label: &Label) -> Result<Option<Stored>, StoreError> {
-        let row: Option<CertificateColumns> =
-            query_as("SELECT name, record, version, due_at FROM certificates WHERE name = $1")
-                .bind(label.as_str())
-                .fetch_optional(&self.pool)
-                .await?;
+        let row: Option<CertificateColumns> = query_as(
+            "SELECT name, record, version, due_at, lease_until FROM certificates
+                 WHERE name = $1",
+        )
+        .bind(label.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
         row.map(|row| Stored::read(label, &row)).transpose()
     }
 
@@ -44,7 +57,7 @@ impl ReadStore {
     /// the others.
     pub async fn all(&self) -> Result<Vec<(Label, Result<Stored, StoreError>)>, StoreError> {
         let rows: Vec<CertificateColumns> = query_as(
-            "SELECT name, record, version, due_at FROM certificates
+            "SELECT name, record, version, due_at, lease_until FROM certificates
              WHERE retired_at IS NULL ORDER BY name",
         )
         .fetch_all(&self.pool)
@@ -117,11 +130,12 @@ impl Store {
 
 impl Stored {
     fn read(label: &Label, row: &CertificateColumns) -> Result<Self, StoreError> {
-        let (_, json, version, due_at) = row;
+        let (_, json, version, due_at, leased_until) = row;
         Ok(Self {
             record: read_record(label, json)?,
             version: *version,
             due_at: Timestamp::from_millis(*due_at),
+            leased_until: leased_until.map(Timestamp::from_millis),
         })
     }
 }

@@ -33,6 +33,7 @@
 
 mod accounts;
 mod certificates;
+mod clock;
 mod database;
 mod deadlines;
 mod error;

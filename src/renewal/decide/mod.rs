@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+pub(super) use self::target::DOUBTS;
+
 use super::circumstances::{Circumstances, ClockTrust};
 use super::record::{Issued, Record};
 use super::spec::{IssuerSpec, Spec};
@@ -172,6 +174,60 @@ pub fn decide(
         reason: wake.1,
     }
 }
+
+/// The first moment at which an order is placed or gone on with, if nothing happens before: what
+/// [`decide`] says then, rails and deadlines and all. Nothing if none is ever placed.
+pub fn order_at(
+    spec: &Spec,
+    record: &Record,
+    circumstances: &Circumstances,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let mut at = circumstances.clock.trusted_from(now);
+    // What holds an order back may change at each of the times that it names.
+    for _ in 0..FORESIGHT {
+        let case = Case {
+            spec,
+            record,
+            circumstances,
+            now: at,
+        };
+        match case.order() {
+            Check::NotBefore(time, _) => at = time,
+            Check::Now(_) => return Some(at),
+            Check::Never => return None,
+        }
+    }
+    Some(at)
+}
+
+/// The first moment at which a target may be given the newest generation, or asked for what it has,
+/// as far as its ladder and the deadlines of others are concerned. Without a generation that may be
+/// installed that is not before the next order.
+pub fn install_at(
+    spec: &Spec,
+    record: &Record,
+    circumstances: &Circumstances,
+    target: &TargetId,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let at = circumstances.clock.trusted_from(now);
+    let case = Case {
+        spec,
+        record,
+        circumstances,
+        now: at,
+    };
+    let open_at = case.target_open_at(target)?;
+    if record.usable(at).is_some() {
+        return Some(open_at);
+    }
+    let order_at = order_at(spec, record, circumstances, now)?;
+    Some(order_at.max(open_at))
+}
+
+/// So many times at which something may change are looked beyond.
+const FORESIGHT: u32 = 16;
 
 /// What one check says.
 #[derive(Clone, Debug, PartialEq)]

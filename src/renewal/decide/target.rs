@@ -16,7 +16,7 @@ const LAST_LOOK: Duration = Duration::from_mins(1);
 
 /// A look that contradicts an earlier proof is repeated this soon, and believed after so many.
 const DOUBT: Duration = Duration::from_mins(1);
-const DOUBTS: u32 = 3;
+pub(in crate::renewal) const DOUBTS: u32 = 3;
 
 /// An API that would not tell is asked again after so long: as often as anything is tried that
 /// waits for a person.
@@ -64,6 +64,25 @@ impl Case<'_> {
             }
             .check()
         })
+    }
+
+    /// When nothing holds back the next call about a target any more. Nothing for one that is not
+    /// configured.
+    pub(super) fn target_open_at(self, id: &TargetId) -> Option<Timestamp> {
+        let (id, spec) = self.spec.targets.get_key_value(id)?;
+        let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
+        let at = At {
+            case: self,
+            id,
+            spec,
+            target,
+        };
+        let holds = if target.read_back_due {
+            at.holds(&spec.read_back_scopes, |trouble| !trouble.needs_a_person())
+        } else {
+            at.holds(&spec.install_scopes, |_| false)
+        };
+        Some(holds.into_iter().flatten().fold(self.now, Timestamp::max))
     }
 }
 
