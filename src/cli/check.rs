@@ -11,7 +11,7 @@ use crate::config;
 pub(super) fn check(path: &Path, output: Output, errors: Output) -> Result<Exit, Failure> {
     let loaded = config::load(path)?;
     if !loaded.warnings.is_empty() {
-        errors.print(&format!("{}\n", loaded.warnings.render(errors.colour())));
+        errors.print(&format!("{}\n", loaded.warnings.render(errors.colour())))?;
     }
     let certificates = loaded.config.certificates.len();
     let targets: usize = loaded
@@ -25,7 +25,7 @@ pub(super) fn check(path: &Path, output: Output, errors: Output) -> Result<Exit,
         path.display(),
         counted(certificates, "certificate"),
         counted(targets, "target"),
-    ));
+    ))?;
     Ok(Exit::Done)
 }
 

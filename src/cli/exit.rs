@@ -1,11 +1,12 @@
 //! How a command ends: the exit code, and what is said of a failure.
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::config::Problems;
 use crate::daemon::DaemonError;
 use crate::retry::Class;
-use crate::store::StoreError;
+use crate::store::{SealKeyError, StoreError};
 
 /// The exit codes, as documented (from 64 on those of `sysexits.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,16 @@ impl Failure {
     }
 }
 
+impl From<io::Error> for Failure {
+    /// What the command found could not be printed.
+    fn from(error: io::Error) -> Self {
+        Self::Other {
+            exit: Exit::Failed,
+            error: anyhow::Error::new(error).context("could not print"),
+        }
+    }
+}
+
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Configuration(problems)
@@ -118,10 +129,16 @@ impl From<DaemonError> for Failure {
 }
 
 /// A second daemon may be on its way out, and a busy or full disk may recover. What needs a person
-/// will not pass by itself.
+/// will not pass by itself; a key that is not the store's is a matter of the configuration.
 fn exit_of_store(error: &StoreError) -> Exit {
     if matches!(error, StoreError::AlreadyRunning { .. }) {
         return Exit::TryLater;
+    }
+    if let StoreError::SealKey(
+        SealKeyError::Missing { .. } | SealKeyError::Other { .. } | SealKeyError::Malformed,
+    ) = error
+    {
+        return Exit::Configuration;
     }
     match error.class() {
         Class::Backoff | Class::After | Class::Reconcile | Class::Refresh => Exit::TryLater,
@@ -132,8 +149,6 @@ fn exit_of_store(error: &StoreError) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -157,6 +172,12 @@ mod tests {
                     lock: "/x.lock".into(),
                 },
                 Exit::TryLater,
+            ),
+            (
+                StoreError::SealKey(SealKeyError::Missing {
+                    stored: "0a".into(),
+                }),
+                Exit::Configuration,
             ),
             (StoreError::Busy(sqlx_timeout()), Exit::TryLater),
             (StoreError::Statement(sqlx_timeout()), Exit::Failed),

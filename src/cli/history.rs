@@ -1,5 +1,6 @@
 //! `vodcertd history`: what happened, the newest last.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::output::{Output, Style};
 use super::table::{Cell, Table};
 use crate::config;
 use crate::name::{Label, TargetId};
+use crate::renewal::Spec;
 use crate::store::{HistoryEntry, ReadStore};
 
 /// Prints the newest entries of the history.
@@ -19,24 +21,38 @@ pub(super) fn history(path: &Path, asked: &History, output: Output) -> Result<Ex
     let config = config::load(path)?.config;
     let entries = block_on(async {
         let store = ReadStore::open(&config.store.path).await?;
-        let label: Option<Label> = asked.name.as_deref().and_then(|name| name.parse().ok());
-        let entries = match (&asked.name, &label) {
-            (None, _) => store.history(None, asked.last).await?,
-            (Some(_), Some(label)) if store.load(label).await?.is_some() => {
-                store.history(Some(label), asked.last).await?
-            }
-            (Some(name), _) => return Err(unknown(name, specs(config).keys())),
+        let entries = match &asked.name {
+            None => store.history(None, asked.last).await?,
+            Some(name) => history_of(&store, name, asked.last, &specs(config)).await?,
         };
         store.close().await;
         Ok(entries)
     })?;
     if asked.json {
         let entries: Vec<Entry<'_>> = entries.iter().map(Entry::of).collect();
-        output.print_json(&entries).map_err(Failure::failed)?;
+        output.print_json(&entries)?;
     } else {
-        output.print(&table(&entries).render(output.colour()));
+        output.print(&table(&entries).render(output.colour()))?;
     }
     Ok(Exit::Done)
+}
+
+/// The history of one certificate: of one that is configured, is stored, or has left a trace.
+async fn history_of(
+    store: &ReadStore,
+    name: &str,
+    last: u32,
+    configured: &BTreeMap<Label, Spec>,
+) -> Result<Vec<HistoryEntry>, Failure> {
+    let label: Label = name.parse().map_err(|_| unknown(name, configured.keys()))?;
+    let entries = store.history(Some(&label), last).await?;
+    let is_known =
+        !entries.is_empty() || configured.contains_key(&label) || store.has_record(&label).await?;
+    if is_known {
+        Ok(entries)
+    } else {
+        Err(unknown(name, configured.keys()))
+    }
 }
 
 /// An entry in its JSON form: its fields are a promise, added to and never changed.

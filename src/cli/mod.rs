@@ -24,7 +24,7 @@ pub use self::arguments::{Arguments, Command};
 pub use self::exit::Exit;
 
 use self::exit::Failure;
-use self::output::Output;
+use self::output::{Output, nobody_reads_on};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -32,22 +32,25 @@ pub fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {
         Ok(arguments) => match perform(&arguments, output, errors) {
             Ok(exit) => exit,
-            Err(failure) => {
-                errors.print(&failure.render(errors.colour()));
-                failure.exit()
-            }
+            Err(failure) => fail(&failure, errors),
         },
-        Err(asked) => {
+        Err(asked) if asked.use_stderr() => {
             // Nothing is left to say it to if even that cannot be printed.
             let _ = asked.print();
-            if asked.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            }
+            Exit::Usage
         }
+        Err(asked) => match asked.print().or_else(nobody_reads_on) {
+            Ok(()) => Exit::Done,
+            Err(error) => fail(&error.into(), errors),
+        },
     };
     exit.into()
+}
+
+fn fail(failure: &Failure, errors: Output) -> Exit {
+    // The exit code is left if it cannot be said.
+    let _ = errors.print(&failure.render(errors.colour()));
+    failure.exit()
 }
 
 fn perform(arguments: &Arguments, output: Output, errors: Output) -> Result<Exit, Failure> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug)]
@@ -54,20 +54,34 @@ impl Output {
         self.colour
     }
 
-    /// Prints a text. Whoever stops reading (`| head`) does not want the rest.
-    pub(super) fn print(self, text: &str) {
-        let _ = match self.stream {
-            Stream::Out => io::stdout().write_all(text.as_bytes()),
-            Stream::Error => io::stderr().write_all(text.as_bytes()),
+    /// Prints a text, all of it or else it is an error. Whoever stops reading (`| head`) does not want
+    /// the rest.
+    pub(super) fn print(self, text: &str) -> io::Result<()> {
+        let printed = match self.stream {
+            Stream::Out => write(&mut io::stdout().lock(), text),
+            Stream::Error => write(&mut io::stderr().lock(), text),
         };
+        printed.or_else(nobody_reads_on)
     }
 
     /// Prints a value as JSON for programs, on several lines for people.
-    pub(super) fn print_json(self, value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
+    pub(super) fn print_json(self, value: &impl serde::Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
-        self.print(&format!("{text}\n"));
-        Ok(())
+        self.print(&format!("{text}\n"))
     }
+}
+
+/// Passes over an error that only says that the reader went away.
+pub(super) fn nobody_reads_on(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn write(stream: &mut impl io::Write, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
 }
 
 /// Whether a stream may be coloured, by what the environment says.

@@ -28,9 +28,9 @@ pub(super) fn plan(path: &Path, asked: &Plan, output: Output) -> Result<Exit, Fa
         .map(|spec| Step::of(spec, &inputs.facts, at))
         .collect();
     if asked.json {
-        output.print_json(&steps).map_err(Failure::failed)?;
+        output.print_json(&steps)?;
     } else {
-        output.print(&table(&steps, now).render(output.colour()));
+        output.print(&table(&steps, now).render(output.colour()))?;
     }
     Ok(Exit::Done)
 }

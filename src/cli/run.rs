@@ -1,6 +1,7 @@
 //! `vodcertd run`: the daemon, and what it is told by signals.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,6 +9,10 @@ use super::exit::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{self, Severity};
 use crate::daemon;
+
+/// How long threads that cannot be stopped are waited for at the end. The daemon itself has come to
+/// rest by then.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path) -> Result<Exit, Failure> {
@@ -24,11 +29,14 @@ pub(super) fn run(path: &Path) -> Result<Exit, Failure> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(Failure::failed)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let signals = Signals::catch().map_err(Failure::failed)?;
         daemon::run(loaded.config, Clock::System, signals.end()).await?;
         Ok(Exit::Done)
-    })
+    });
+    // A thread that waits for the system's resolver cannot be stopped, and need not be waited for.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    outcome
 }
 
 /// The signals that mean something. Caught before anything else is done, so that an early one is

@@ -25,14 +25,14 @@ pub(super) fn status(path: &Path, asked: &Status, output: Output) -> Result<Exit
         .map(|spec| inputs.facts.snapshot(spec, now))
         .collect();
     if asked.json {
-        output.print_json(&snapshots).map_err(Failure::failed)?;
+        output.print_json(&snapshots)?;
     } else if asked.name.is_some() {
         let details = snapshots
             .iter()
             .map(|snapshot| details(snapshot, now, output.colour()));
-        output.print(&details.collect::<String>());
+        output.print(&details.collect::<String>())?;
     } else {
-        output.print(&overview(&snapshots, now, output.colour()));
+        output.print(&overview(&snapshots, now, output.colour()))?;
     }
     let worst = snapshots
         .iter()

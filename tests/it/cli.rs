@@ -1,11 +1,13 @@
 //! The commands as the admin meets them: the binary, its exit codes, what it prints and what not.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vodcertd::clock::Clock;
+use vodcertd::renewal::ClockTrust;
 use vodcertd::store::{Store, StoreSettings};
 use vodcertd::time::Timestamp;
 
@@ -44,13 +46,17 @@ impl Home {
 
     /// Opens the store as the daemon does.
     async fn with_store(&self) -> Store {
+        self.with_store_of(Clock::System.now()).await
+    }
+
+    /// The store of a daemon that was started at that time and did nothing.
+    async fn with_store_of(&self, now: Timestamp) -> Store {
         let settings = StoreSettings {
             path: self.database(),
             seal: None,
             keep_generations: 3,
             history: Duration::from_hours(24),
         };
-        let now = Timestamp::from_seconds(1_790_000_000);
         let store = Store::open(&settings, now).await.unwrap();
         let labels = ["video", "download"].map(|label| label.parse().unwrap());
         store.ensure(&labels, now).await.unwrap();
@@ -259,6 +265,81 @@ async fn a_pipe_gets_plain_aligned_lines() {
     assert!(lines[0].starts_with("NAME      SERIAL"), "{lines:?}");
     assert!(lines[1].starts_with("download  -"), "{lines:?}");
     assert_eq!(code(&home.run(&["status", "--check"])), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_no_daemon_works_on_is_a_warning() {
+    let home = Home::of_two();
+    let nine_days = Duration::from_hours(9 * 24);
+    let store = home.with_store_of(Clock::System.now() - nine_days).await;
+    store.close().await;
+    let output = home.run(&["status", "--check"]);
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("warning: video: it was due at "));
+    assert!(stdout(&output).contains("(not-worked-on)"));
+}
+
+#[tokio::test]
+async fn a_clock_that_the_daemon_does_not_trust_is_shown() {
+    let home = Home::of_two();
+    let store = home.with_store().await;
+    let until_checked = Clock::System.now() + Duration::from_mins(5);
+    let wrong = ClockTrust::Distrusted { until_checked };
+    store.note_clock(wrong).await.unwrap();
+    let status = home.json(&["status", "--json"]);
+    assert_eq!(status[0]["next"]["action"], "distrust-clock");
+    assert_eq!(code(&home.run(&["status", "--check"])), 2);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_printed_is_a_failure_unless_nobody_reads_on() {
+    let home = Home::of_two();
+    home.with_store().await.close().await;
+    for command in [
+        &["status"][..],
+        &["status", "--json"],
+        &["history"],
+        &["history", "--json"],
+        &["plan"],
+        &["plan", "--json"],
+        &["check"],
+        &["--help"],
+    ] {
+        let printing = |to: Stdio| {
+            let mut asked = vodcertd(home.folder.path());
+            asked.arg("--config").arg(home.config()).args(command);
+            asked.stdout(to).output().unwrap()
+        };
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = printing(full.unwrap().into());
+        assert_eq!(code(&output), 1, "{command:?}");
+        assert!(stderr(&output).contains("No space left"), "{command:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = printing(writer.into());
+        assert_eq!(code(&output), 0, "{command:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_has_a_history_before_and_after_it_is_worked_on() {
+    let home = Home::of_two();
+    let store = home.with_store().await;
+    let removed = ["removed".parse().unwrap()];
+    store.ensure(&removed, Clock::System.now()).await.unwrap();
+    store.close().await;
+    // Configured, and in no store yet; in the store, and not configured any more.
+    let mut config = std::fs::read_to_string(home.config()).unwrap();
+    config.push_str("[[certificates]]\nname = \"extra\"\nnames = [\"e.example.com\"]\n");
+    std::fs::write(home.config(), config).unwrap();
+    for name in ["extra", "video", "removed"] {
+        let empty = Value::Array(Vec::new());
+        assert_eq!(home.json(&["history", name, "--json"]), empty, "{name}");
+    }
+    let output = home.run(&["history", "extar"]);
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("did you mean \"extra\"?"));
 }
 
 #[tokio::test]
