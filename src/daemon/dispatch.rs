@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::shared::{Shared, Slot};
 use super::tick::{Beat, Ticker};
-use super::trust::Verdict;
+use super::trust::{CHECK_AGAIN, Verdict};
 use super::worker::{Rest, work};
 use super::{fault, systemd};
 use crate::name::Label;
@@ -62,6 +62,8 @@ pub(super) struct Dispatcher {
     distrustful: bool,
     /// Whether the store says that the clock can be trusted.
     noted_trust: bool,
+    /// When the clock is compared with those of others next.
+    compare_at: Instant,
     /// When the store forgets next.
     prune_at: Instant,
     /// The wall clock at the last search, and the moment of it.
@@ -87,6 +89,7 @@ impl Dispatcher {
             blind: false,
             distrustful: false,
             noted_trust: false,
+            compare_at: Instant::now(),
             prune_at: Instant::now(),
             last_search,
         }
@@ -125,7 +128,8 @@ impl Dispatcher {
                 self.distrustful = false;
                 self.prune().await;
             }
-            Verdict::Unknown => {}
+            // The network may not have been there when they were asked.
+            Verdict::Unknown => self.compare_clocks().await,
             Verdict::Wrong => {
                 if !std::mem::replace(&mut self.distrustful, true) {
                     tracing::error!("the local clock is off by over an hour; nothing is changed");
@@ -152,8 +156,12 @@ impl Dispatcher {
         }
     }
 
-    /// Asks the others for the time, unless the daemon is told to stop meanwhile.
-    async fn compare_clocks(&self) {
+    /// Asks the others for the time now and then, unless the daemon is told to stop meanwhile.
+    async fn compare_clocks(&mut self) {
+        if self.compare_at > Instant::now() {
+            return;
+        }
+        self.compare_at = Instant::now() + CHECK_AGAIN;
         tokio::select! {
             () = self.shared.compare_clocks() => {}
             () = self.shared.stop.cancelled() => {}
@@ -173,11 +181,14 @@ impl Dispatcher {
 
     /// Starts what is due and can be started; says how long it is until the next search.
     async fn search(&mut self) -> Duration {
-        match self.start_due().await {
+        let searched = self.start_due().await;
+        // A store that fails is told by `/readyz` and the log. A restart would not mend it, and would
+        // take away who tells.
+        systemd::alive();
+        match searched {
             Ok(nap) => {
                 self.blind = false;
                 self.shared.metrics.beat(self.shared.clock.now());
-                systemd::alive();
                 nap
             }
             Err(error) => {
@@ -200,7 +211,7 @@ impl Dispatcher {
             let limit = u32::try_from(room + held_back).unwrap_or(u32::MAX);
             for label in self.shared.store.due(now, limit).await? {
                 if self.room() > 0 && self.may_start(&label) {
-                    self.start(&label).await?;
+                    self.start(&label).await;
                 }
             }
         }
@@ -260,17 +271,16 @@ impl Dispatcher {
         clippy::disallowed_methods,
         reason = "one task per certificate is started here"
     )]
-    async fn start(&mut self, label: &Label) -> Result<(), StoreError> {
+    async fn start(&mut self, label: &Label) {
         let Some(job) = self.shared.jobs.get(label).cloned() else {
-            return Ok(());
+            return;
         };
-        let Some(lease) = self
-            .shared
-            .store
-            .claim(label, self.shared.clock.now())
-            .await?
-        else {
-            return Ok(());
+        let now = self.shared.clock.now();
+        let lease = match self.shared.store.claim(label, now).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return,
+            // A store that can be read but not written must not stop the search.
+            Err(error) => return self.failed(label, &error),
         };
         self.waiting.remove(label);
         let lease = Arc::new(lease);
@@ -279,7 +289,6 @@ impl Dispatcher {
             .tasks
             .spawn(async move { work(&shared, &job, &own).await });
         self.at_work.insert(task.id(), lease);
-        Ok(())
     }
 
     async fn ended(&mut self, ended: Result<(Id, Result<Rest, StoreError>), JoinError>) {

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_hours(1);
 const FRESH: Duration = Duration::from_hours(24);
 
 /// How soon a clock that is not trusted is compared again.
-const CHECK_AGAIN: Duration = Duration::from_mins(5);
+pub(super) const CHECK_AGAIN: Duration = Duration::from_mins(5);
 
 /// What the others say about our clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

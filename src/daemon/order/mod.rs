@@ -18,6 +18,7 @@ mod place;
 use std::collections::BTreeSet;
 
 use super::proof;
+use super::trust::Verdict;
 use super::worker::{Step, Worker};
 use crate::acme::{Account, AcmeError, Order};
 use crate::keys::{KeyError, PrivateKey};
@@ -88,6 +89,13 @@ pub(super) async fn order(
 }
 
 async fn obtain(worker: &mut Worker<'_>, wanted: Wanted<'_>) -> Result<(), Unfinished> {
+    // The network may not have been there when the clocks were compared; an order is worth to know.
+    if worker.shared.clock_verdict() == Verdict::Unknown {
+        worker.shared.compare_clocks().await;
+    }
+    if worker.shared.clock_verdict() == Verdict::Wrong {
+        return Ok(());
+    }
     let account = account::of(worker, wanted.issuer).await?;
     let row = worker.shared.store.open_order(worker.lease.label()).await?;
     let open = match row {

@@ -1,6 +1,7 @@
 //! The daemon as a whole, with real protocols on all sides.
 
 mod ca_faults;
+mod clock;
 mod cloud_faults;
 mod crash;
 mod leftovers;

@@ -1,5 +1,6 @@
 //! The daemon as a process: signals, the lock, the service manager, a disk that refuses writes.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -180,6 +181,19 @@ impl ServiceManager {
         let end = self.told.find(words).unwrap() + words.len();
         self.told.drain(..end);
     }
+
+    /// Listens to whatever it is told until something else is over: a manager that does not listen
+    /// makes the daemon wait.
+    async fn listen_during(&mut self, other: impl Future<Output = ()>) {
+        let mut other = pin!(other);
+        let mut message = [0; 4096];
+        loop {
+            tokio::select! {
+                () = &mut other => return,
+                received = self.socket.recv(&mut message) => assert!(received.is_ok()),
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -295,4 +309,38 @@ async fn a_daemon_does_not_start_on_a_disk_that_refuses_writes() {
     let try_later = 75;
     assert_eq!(daemon.end().await.code(), Some(try_later));
     assert_eq!(scene.orders_at_ca(), 0);
+}
+
+/// The log and the page tell of the disk as long as the daemon lives; a restart would not mend it.
+#[tokio::test]
+async fn a_disk_that_refuses_writes_does_not_make_the_service_manager_end_the_daemon() {
+    let builder = Scene::builder(&[DOMAIN]).certificates(ONE);
+    let every_second = builder.schedule("tick = \"* * * * * *\"");
+    let scene = every_second.start().await;
+    let mut manager = ServiceManager::new();
+    let socket = manager.home.path().join("notify");
+    let script = format!(
+        "trap '' XFSZ; NOTIFY_SOCKET='{}' WATCHDOG_USEC=2000000 exec \"$0\" \"$@\"",
+        socket.display()
+    );
+    let mut daemon = scene.spawn_by(&["sh", "-c", &script]);
+    let at_rest = async {
+        scene.until_seen(LABEL, 1).await;
+        scene.until_at_rest(LABEL).await;
+        refuse_writes(&daemon).await;
+        scene.execute(LET_IT_BE_REVOKED.to_owned()).await;
+    };
+    manager.listen_during(at_rest).await;
+    manager
+        .listen_during(daemon.until_said(&scene, REFUSED))
+        .await;
+    for _ in 0..4 {
+        let sign_of_life = manager.until_told("WATCHDOG=1");
+        timeout(Duration::from_secs(2), sign_of_life).await.unwrap();
+        manager.told.clear();
+    }
+    take_writes(&daemon).await;
+    manager.listen_during(scene.until_seen(LABEL, 2)).await;
+    let ended = async { assert!(daemon.terminate().await) };
+    manager.listen_during(ended).await;
 }
