@@ -53,7 +53,8 @@ pub(super) async fn ask(worker: &Worker<'_>) -> Event {
     }
 }
 
-/// There is nobody to ask. Only decided otherwise, so this is never told.
+/// There is nobody to ask. The question is only decided upon while there is, so this is told only if a
+/// CA is taken out of the configuration in between.
 fn nobody() -> Failure {
     Failure::here(
         "nobody-to-ask",

@@ -37,7 +37,8 @@ pub enum Event {
     },
     /// The CA answered about renewal.
     RenewalInfoAnswered {
-        /// The suggested window; nothing if the answer makes no sense.
+        /// The suggested window; nothing if the answer makes no sense, which takes no window back that
+        /// was suggested before.
         window: Option<Window>,
         /// A page that explains it.
         explanation: Option<String>,
@@ -308,17 +309,23 @@ impl Record {
     }
 
     /// Keeps the place that was picked while the window stays what it was; a fresh pick at every
-    /// answer could put a renewal off for ever. An answer that is stale at once is asked for again
-    /// in a minute.
+    /// answer could put a renewal off for ever. An answer without a window is no better than none: it
+    /// leaves what was suggested before. An answer that is stale at once is asked for again in a minute.
     fn answer_renewal_info(&mut self, mut answer: RenewalInfo) {
         let Some(issued) = &mut self.issued else {
             return;
         };
         answer.ask_again = answer.ask_again.max(answer.asked_at + ASK_AGAIN_FIRST);
-        if let Some(before) = &issued.renewal_info
-            && before.window == answer.window
-        {
-            answer.picked = before.picked;
+        let before = issued.renewal_info.take();
+        if let Some(before) = before {
+            let says_nothing = answer.supported && answer.window.is_none();
+            if says_nothing || before.window == answer.window {
+                answer.picked = before.picked;
+            }
+            if says_nothing {
+                answer.window = before.window;
+                answer.explanation = before.explanation;
+            }
         }
         issued.renewal_info = Some(answer);
     }

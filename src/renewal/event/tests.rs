@@ -44,6 +44,40 @@ fn a_place_in_a_window_is_picked_once() {
 }
 
 #[test]
+fn an_answer_without_a_window_takes_none_back() {
+    let answer = |window, supported, ask_again| Event::RenewalInfoAnswered {
+        window,
+        explanation: Some("https://ca.test/why".to_owned()).filter(|_| window.is_some()),
+        supported,
+        ask_again,
+        picked: 0.25,
+    };
+    let suggested = window(59.0, 61.0);
+    let record = healthy(START).after([answer(suggested, true, day(1.0))], START);
+    let before = record.issued.clone().unwrap().renewal_info.unwrap();
+
+    let record = record.after(
+        [renewal_info_failed(), answer(None, true, day(3.0))],
+        day(2.0),
+    );
+    let after = record.issued.clone().unwrap().renewal_info.unwrap();
+    let expected = RenewalInfo {
+        asked_at: day(2.0),
+        ask_again: day(3.0),
+        ..before
+    };
+    assert_eq!(after, expected);
+
+    let record = record.after([answer(None, false, day(5.0))], day(4.0));
+    let gone = record.issued.unwrap().renewal_info.unwrap();
+    assert_eq!(
+        (gone.window, gone.explanation),
+        (None, None),
+        "none are offered"
+    );
+}
+
+#[test]
 fn what_was_drawn_comes_back_from_the_store() {
     for drawn in [0.123_456_789_012_345_68, 0.1 + 0.2, f64::NAN, -1.0, 7.0] {
         let events = [
