@@ -149,6 +149,8 @@ impl AcmeError {
         match refusal.problem_type() {
             // A load balancer counts requests of our address, not what is in them.
             None if refusal.status == 429 => Scope::Ca { directory },
+            // Nothing new was asked for: what is closed is this order.
+            Some(ProblemType::RateLimited) if self.is_about_an_order() => Scope::Here,
             Some(ProblemType::RateLimited) => {
                 let detail = refusal.problem.as_ref().and_then(|p| p.detail.as_deref());
                 self.scope_of_limit(detail.unwrap_or_default(), directory)

@@ -9,6 +9,7 @@ use crate::renewal::backoff::{Ladder, Urgency, retry_at};
 use crate::renewal::record::Issued;
 use crate::renewal::schedule::{default_fraction, due_at};
 use crate::renewal::spec::IssuerSpec;
+use crate::retry::Scope;
 use crate::time::{Deadline, Timestamp};
 
 /// The brake counts the orders of a rolling day.
@@ -47,9 +48,20 @@ impl<'a> Case<'a> {
         let plan = self.plan();
         let holds = self.holds(&plan);
         let check = if self.is_under_way(&plan) {
+            // Limits are on new orders; this one was accepted.
+            let ca = Scope::Ca {
+                directory: plan.issuer.directory.clone(),
+            };
+            let closed = self.circumstances.closed(&ca, self.now);
+            let holds = holds.into_iter().chain([closed]);
             self.unless_held_back(plan.action(false), Reason::Resume, holds)
         } else {
+            let directory = &plan.issuer.directory;
+            let closed = self
+                .circumstances
+                .orders_closed(directory, &plan.names, self.now);
             let rails = [
+                closed,
                 self.after_success(reason),
                 self.brake(reason),
                 self.reissue_ladder(reason),
@@ -164,7 +176,8 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// What may hold any order back: the ladder and the deadlines of others.
+    /// What may hold any order back: the ladder, the time that the issuer named, and what the proofs
+    /// need.
     fn holds(self, plan: &Plan<'_>) -> Vec<Option<Timestamp>> {
         let before = self.record.orders.issuers.get(&plan.issuer.name);
         let named = before
@@ -178,12 +191,9 @@ impl<'a> Case<'a> {
         });
         let ladder =
             trouble.and_then(|trouble| retry_at(trouble, Ladder::Orders, self.urgency(), self.now));
-        let closed =
-            self.circumstances
-                .orders_closed(&plan.issuer.directory, &plan.names, self.now);
         let proof = self.spec.proof_scopes.iter();
         let proof = proof.map(|scope| self.circumstances.closed(scope, self.now));
-        [ladder, named, closed].into_iter().chain(proof).collect()
+        [ladder, named].into_iter().chain(proof).collect()
     }
 
     /// That time, or the moment before it at which the plan or the rails change: the emergency

@@ -209,6 +209,20 @@ fn an_order_under_way() {
     check("whatever the brake says", &spec, &full, &calm(), now, order(), Reason::Resume);
     let failed = open.clone().after([order_failed("first", backoff())], now);
     check("on the ladder", &spec, &failed, &calm(), now, sleep(now + MINUTE), Reason::Waiting);
+    let directory = || DIRECTORY.to_owned();
+    let account = Scope::CaAccount { directory: directory() };
+    let domain = Scope::RegisteredDomain { directory: directory(), domain: "example.com".into() };
+    let name = Scope::Name { directory: directory(), name: "v.example.com".into() };
+    let set = Scope::ExactSet { directory: directory(), names: "v.example.com".into() };
+    for scope in [account, domain, name, set] {
+        let limited = closed(&scope, now + HOUR, now);
+        check("whatever limit is on new orders", &spec, &open, &limited, now, order(), Reason::Resume);
+    }
+    let down = closed(&Scope::Ca { directory: directory() }, now + HOUR, now);
+    check("not while the CA is closed", &spec, &open, &down, now, sleep(now + HOUR), Reason::Waiting);
+    let cloud = Scope::Cloud { cloud: "dns".into() };
+    let proof = Spec { proof_scopes: vec![cloud.clone()], ..spec.clone() };
+    check("nor while the proofs cannot be published", &proof, &open, &closed(&cloud, now + HOUR, now), now, sleep(now + HOUR), Reason::Waiting);
     let killed = nothing().after([intended(&["v.example.com"])], now);
     check("unless nobody knows whether it was accepted", &spec, &killed, &calm(), now, order(), Reason::NothingIssued);
     assert_eq!(killed.orders.accepted.len(), 1, "its budget stands");

@@ -112,9 +112,10 @@ fn a_limit_on_requests_about_an_order_passes() {
         Operation::Finalize,
         Operation::Validate,
     ] {
-        let cause = refusal(429, Some(problem(ProblemType::RateLimited, "slow")), None);
-        let failure = failure(operation, cause);
+        let limit = problem(ProblemType::RateLimited, "too many new orders");
+        let failure = failure(operation, refusal(429, Some(limit), None));
         assert_eq!(classes(&failure), [Class::Backoff], "{operation}");
+        assert_eq!(failure.scope, Scope::Here, "{operation}");
     }
 }
 

@@ -56,7 +56,12 @@ impl World {
         names: &BTreeSet<DnsName>,
         reason: Reason,
     ) -> &'static str {
-        self.check_named(&format!("order|{}|", issuer.name));
+        let what = if reason == Reason::Resume {
+            "accepted"
+        } else {
+            "new"
+        };
+        self.check_named(&format!("order|{}|{what}|", issuer.name));
         if reason != Reason::Resume {
             self.check_rails(reason);
             self.apply(Event::OrderIntended {
@@ -71,7 +76,7 @@ impl World {
                 return "killed with the intent stored";
             }
         }
-        if let Some((outcome, failure)) = self.refuse_order(issuer, names) {
+        if let Some((outcome, failure)) = self.refuse_order(issuer, names, reason) {
             self.fail_order(issuer, failure);
             return outcome;
         }
@@ -106,21 +111,24 @@ impl World {
         &mut self,
         issuer: &IssuerSpec,
         names: &BTreeSet<DnsName>,
+        reason: Reason,
     ) -> Option<(&'static str, Failure)> {
         if !self.ca_works(&issuer.name) {
             return Some(("down", backoff()));
         }
         if self.weather == Weather::CaLimits {
             let directory = issuer.directory.clone();
-            let scope = match self.dice.one_of(3) {
-                0 => Scope::Here,
-                1 => Scope::Ca { directory },
-                _ => Scope::RegisteredDomain {
-                    directory,
-                    domain: "example.com".to_owned(),
-                },
+            let any = format!("order|{}|", issuer.name);
+            let domain = Scope::RegisteredDomain {
+                directory: directory.clone(),
+                domain: "example.com".to_owned(),
             };
-            let key = format!("order|{}|", issuer.name);
+            // What is limited per domain are new orders.
+            let (scope, key) = match self.dice.one_of(3) {
+                0 => (Scope::Here, any),
+                2 if reason != Reason::Resume => (domain, format!("{any}new|")),
+                _ => (Scope::Ca { directory }, any),
+            };
             return Some(("limited", self.limit(scope, &key, DAY * 7)));
         }
         if names.iter().any(|name| name.as_str() == BAD_NAME) {
