@@ -46,6 +46,8 @@ pub(super) struct Findings {
     list: Vec<Problem>,
     /// Places of texts that may be secrets.
     hidden: Vec<Range<usize>>,
+    /// Settings that were not understood: the key that was meant, and where.
+    misread: Vec<(String, Range<usize>)>,
 }
 
 // === impl Problem ===
@@ -101,6 +103,7 @@ impl Findings {
             text: text.to_owned(),
             list: Vec::new(),
             hidden: Vec::new(),
+            misread: Vec::new(),
         }
     }
 
@@ -124,17 +127,27 @@ impl Findings {
             .any(|problem| problem.severity == Severity::Error)
     }
 
-    /// Whether something was found wrong between a heading and the next one.
-    pub(super) fn any_under(&self, heading: &Range<usize>) -> bool {
+    /// Remembers that a setting is there, but was not understood: its key is mistyped, or its value of
+    /// another type. It is not to be called missing as well.
+    pub(super) fn misread(&mut self, key: &str, place: Range<usize>) {
+        self.misread.push((key.to_owned(), place));
+    }
+
+    /// Whether a setting with this key was not understood, anywhere.
+    pub(super) fn is_misread(&self, key: &str) -> bool {
+        self.misread.iter().any(|(misread, _)| misread == key)
+    }
+
+    /// Whether one was not understood between a heading and the next one.
+    pub(super) fn is_misread_under(&self, key: &str, heading: &Range<usize>) -> bool {
         let from = heading.start;
         let next_heading = self.text[from..]
             .match_indices('\n')
             .find(|(at, _)| self.text[from + at..].trim_start().starts_with('['))
             .map_or(self.text.len(), |(at, _)| from + at);
-        self.list
+        self.misread
             .iter()
-            .filter_map(|problem| problem.place.as_ref())
-            .any(|place| (from..next_heading).contains(&place.start))
+            .any(|(misread, place)| misread == key && (from..next_heading).contains(&place.start))
     }
 
     /// The problems together with the text that they are about.
@@ -308,11 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_belongs_to_the_heading_before_it() {
+    fn what_was_misread_belongs_to_the_heading_before_it() {
         let mut findings = Findings::of("[a]\nb = 1\n  [[c]]\nd = 1\n");
-        findings.add(Problem::error("no").at(18..19));
-        assert!(!findings.any_under(&(0..3)));
-        assert!(findings.any_under(&(12..17)));
+        findings.misread("d", 18..19);
+        assert!(!findings.is_misread_under("d", &(0..3)));
+        assert!(findings.is_misread_under("d", &(12..17)));
+        assert!(!findings.is_misread_under("e", &(12..17)));
     }
 
     #[test]

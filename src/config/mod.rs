@@ -55,14 +55,6 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     conclude(draft, findings, &origin)
 }
 
-/// Parses a configuration without looking at any other file: the roots of `network.ca_file` are
-/// missing in it. `origin` is what problems name as the file.
-pub fn parse(text: &str, origin: &str) -> Result<Loaded, Problems> {
-    let mut findings = Findings::of(text);
-    let draft = draft(text, &mut findings);
-    conclude(draft, findings, origin)
-}
-
 fn draft(text: &str, findings: &mut Findings) -> Option<Draft> {
     let file = read::read(text, findings)?;
     Some(parse::parse(file, findings))

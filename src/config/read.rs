@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde::Deserialize as _;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error};
+use toml::de::{DeArray, DeString, DeTable, DeValue, Deserializer, Error};
 
 use super::error::{Findings, Problem};
 use super::file::File;
@@ -20,6 +20,11 @@ const PROBLEM_LIMIT: usize = 100;
 
 /// Something that was taken out of the document.
 struct Removed<'i> {
+    /// The key that it stood behind, and where that is.
+    key: String,
+    place: Range<usize>,
+    /// Whether it is one entry of the array there.
+    inside: bool,
     /// Whether its key was the trouble, not its value.
     unknown: bool,
     value: Spanned<DeValue<'i>>,
@@ -42,8 +47,15 @@ pub(super) fn read(text: &str, findings: &mut Findings) -> Option<File> {
             Ok(file) => return Some(file),
             Err(error) => error,
         };
-        findings.add(shape_problem(&error));
-        let removed = remove(document.get_mut(), &error.span()?)?;
+        let place = error.span();
+        let removed = place.and_then(|place| remove(document.get_mut(), &place));
+        findings.add(shape_problem(&error, removed.as_ref()));
+        let removed = removed?;
+        let unknown = UnknownKey::of(error.message());
+        let meant = unknown.map_or(Some(removed.key.as_str()), |unknown| unknown.meant());
+        if let Some(meant) = meant {
+            findings.misread(meant, removed.place.clone());
+        }
         // Whoever mistypes `access_key_secret_file` may have written the secret itself behind it.
         if removed.unknown {
             hide_texts(&removed.value, findings);
@@ -58,16 +70,20 @@ fn syntax_problem(error: &Error, text: &str) -> Problem {
     Problem::error(error.message()).at(place)
 }
 
-fn shape_problem(error: &Error) -> Problem {
+fn shape_problem(error: &Error, removed: Option<&Removed<'_>>) -> Problem {
     let problem = match UnknownKey::of(error.message()) {
-        Some(UnknownKey { key, known }) => {
-            let problem = Problem::error(format!("unknown key `{key}`"));
-            match nearest(key, known.iter().copied()) {
+        Some(unknown) => {
+            let problem = Problem::error(format!("unknown key `{}`", unknown.key));
+            match unknown.meant() {
                 Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
-                None => problem.hint(format!("possible here: {}", known.join(", "))),
+                None => problem.hint(format!("possible here: {}", unknown.known.join(", "))),
             }
         }
-        None => wrong_type(error.message()),
+        None => match removed.and_then(Removed::as_single_section) {
+            Some(heading) => Problem::error("one section where there may be several")
+                .hint(format!("write [[{heading}]]: one section per entry")),
+            None => wrong_type(error.message()),
+        },
     };
     match error.span() {
         Some(place) => problem.at(place),
@@ -133,6 +149,28 @@ impl<'a> UnknownKey<'a> {
         let known = expected.split('`').skip(1).step_by(2).collect();
         Some(Self { key, known })
     }
+
+    /// The key that is most likely meant.
+    fn meant(&self) -> Option<&'a str> {
+        nearest(self.key, self.known.iter().copied())
+    }
+}
+
+/// Sections of which there may be several, each under a heading of its own.
+const REPEATED: [(&str, &str); 3] = [
+    ("certificates", "certificates"),
+    ("targets", "certificates.targets"),
+    ("alerts", "alerts"),
+];
+
+impl Removed<'_> {
+    /// The heading of repeated sections, if this is a section where several are due.
+    fn as_single_section(&self) -> Option<&'static str> {
+        let is_table = matches!(self.value.get_ref(), DeValue::Table(_));
+        let repeated = REPEATED.iter().find(|(key, _)| *key == self.key);
+        let (_, heading) = repeated.filter(|_| is_table && !self.unknown && !self.inside)?;
+        Some(heading)
+    }
 }
 
 /// Takes out of a table, or out of anything in it, the entry whose key or value has this place.
@@ -144,16 +182,23 @@ fn remove<'i>(table: &mut DeTable<'i>, place: &Range<usize>) -> Option<Removed<'
     if let Some(key) = found {
         let value = table.remove(&key)?;
         return Some(Removed {
+            key: key.get_ref().to_string(),
+            place: key.span(),
+            inside: false,
             unknown: key.span() == *place,
             value,
         });
     }
     table
         .iter_mut()
-        .find_map(|(_, value)| remove_inside(value.get_mut(), place))
+        .find_map(|(key, value)| remove_inside(key, value.get_mut(), place))
 }
 
-fn remove_inside<'i>(value: &mut DeValue<'i>, place: &Range<usize>) -> Option<Removed<'i>> {
+fn remove_inside<'i>(
+    key: &Spanned<DeString<'i>>,
+    value: &mut DeValue<'i>,
+    place: &Range<usize>,
+) -> Option<Removed<'i>> {
     match value {
         DeValue::Table(table) => remove(table, place),
         DeValue::Array(array) => {
@@ -164,13 +209,16 @@ fn remove_inside<'i>(value: &mut DeValue<'i>, place: &Range<usize>) -> Option<Re
                 let value = entries.remove(index);
                 *array = entries.into_iter().collect();
                 return Some(Removed {
+                    key: key.get_ref().to_string(),
+                    place: key.span(),
+                    inside: true,
                     unknown: false,
                     value,
                 });
             }
             array
                 .iter_mut()
-                .find_map(|entry| remove_inside(entry.get_mut(), place))
+                .find_map(|entry| remove_inside(key, entry.get_mut(), place))
         }
         DeValue::String(_)
         | DeValue::Integer(_)

@@ -90,7 +90,7 @@ pub enum SolverSettings {
 pub struct AlidnsSettings {
     /// The name of the cloud that holds the zones.
     pub cloud: String,
-    /// The zones that may be written to; none for all of the account.
+    /// The zones of the names that it is for; none for all names. Where an alias leads does not count.
     pub zones: Vec<Zone>,
     /// How long to wait for the name servers.
     pub propagation: Propagation,

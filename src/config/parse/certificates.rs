@@ -62,7 +62,7 @@ pub(super) fn certificates(
         &Settings::built_in(),
         &things.clouds,
     );
-    if written.is_empty() {
+    if written.is_empty() && !findings.is_misread("certificates") {
         findings.add(
             Problem::error("there are no certificates")
                 .hint("add [[certificates]] with names = [\"v.example.com\"]"),
@@ -84,7 +84,7 @@ pub(super) fn certificates(
             &settings,
             &things.clouds,
             &names,
-            &mut taken.by(label.as_ref()),
+            &mut taken.by(label.as_ref(), &names),
         );
         let Some(label) = label else { continue };
         certificates.push(CertificateConfig {
@@ -120,8 +120,7 @@ fn names(findings: &mut Findings, written: &Spanned<file::Certificate>) -> Vec<P
     let texts = list
         .map(|list| list.get_ref().as_slice())
         .unwrap_or_default();
-    // Where something else is wrong, the names may be there but mistyped.
-    if texts.is_empty() && !findings.any_under(&written.span()) {
+    if texts.is_empty() && !findings.is_misread_under("names", &written.span()) {
         let place = list.map_or(written.span(), Spanned::span);
         findings.add(
             Problem::error("a certificate without names")
@@ -313,7 +312,8 @@ fn renew_policy(findings: &mut Findings, written: &Spanned<file::Renew>) -> Opti
         (Some(at), None) => fraction(findings, at).map(RenewPolicy::Fraction),
         (None, Some(before)) => {
             let second = Duration::from_secs(1);
-            let before = values::length(findings, Some(before), second, Duration::ZERO);
+            let before =
+                values::length(findings, Some(before), values::from(second), Duration::ZERO);
             Some(RenewPolicy::Before(before))
         }
         (None, None) | (Some(_), Some(_)) => {
@@ -414,7 +414,8 @@ fn solvers_by_name(
                 Problem::error(format!("no solver is for {:?}", name.get_ref().as_str()))
                     .at(name.span())
                     .hint(format!(
-                        "its zone is not among the `zones` of {}",
+                        "it is not in the `zones` of {}: those hold the names of certificates, not \
+                         where an alias leads",
                         terms.solvers.join(", ")
                     )),
             ),

@@ -20,6 +20,10 @@ pub(super) const DEFAULT: &str = "default";
 /// VOD's home region.
 const DEFAULT_REGION: &str = "cn-shanghai";
 
+/// The rates that say nothing new: nothing is limited yet.
+const RATE_OF_INSTALLS: u64 = 30;
+const RATE_OF_OTHERS: u64 = 10;
+
 /// All clouds of a file.
 pub(super) fn clouds(
     findings: &mut Findings,
@@ -51,8 +55,19 @@ fn parse(
     ];
     let signature = written.signature.as_ref();
     values::word(findings, signature, "signature", &signatures, ());
-    if let Some(rate) = &written.rate {
-        values::refuse(findings, rate.span(), "`rate`");
+    if let Some(rate) = written.rate.as_ref().map(Spanned::get_ref) {
+        values::refuse_number(
+            findings,
+            rate.install.as_ref(),
+            RATE_OF_INSTALLS,
+            "`rate.install`",
+        );
+        values::refuse_number(
+            findings,
+            rate.other.as_ref(),
+            RATE_OF_OTHERS,
+            "`rate.other`",
+        );
     }
     let region = region(findings, written.region.as_ref());
     let endpoints = endpoints(findings, &written.endpoints, region);

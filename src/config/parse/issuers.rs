@@ -114,7 +114,7 @@ fn directory(findings: &mut Findings, name: &Text, written: Option<&Text>) -> Op
         unknown_word(findings, text);
         return None;
     }
-    let url = values::url(findings, text, PlainHttp::Refused)?;
+    let url = values::whole_url(findings, text, PlainHttp::Refused, "remove them")?;
     allowed(findings, text, url)
 }
 

@@ -13,7 +13,7 @@ mod targets;
 mod values;
 
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +34,14 @@ const DEFAULT_LISTEN: SocketAddr =
 
 /// The brake: orders that a CA accepted, per certificate and day.
 const DEFAULT_ORDERS_PER_DAY: u32 = 3;
+
+/// How long one exchange may take: a step that ends later than its lease (a minute) may meet another
+/// worker's.
+const EXCHANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(45);
+
+/// Where a proxy's password may stand.
+const PROXY_WITH_PASSWORD: &str = "remove `proxy` and set HTTPS_PROXY in the daemon's environment, \
+                                   where they may stand";
 
 /// What a file means, as far as that can be told without looking at other files.
 #[derive(Debug)]
@@ -106,14 +114,19 @@ fn refuse_what_is_not_there(findings: &mut Findings, file: &File) {
     for alert in &file.alerts {
         values::refuse(findings, alert.span(), "`alerts`");
         let repeat = alert.get_ref().repeat.as_ref();
-        values::length(findings, repeat, Duration::ZERO, Duration::ZERO);
+        values::length(
+            findings,
+            repeat,
+            values::from(Duration::ZERO),
+            Duration::ZERO,
+        );
     }
     let heartbeat = &file.heartbeat;
     values::refuse_text(findings, heartbeat.url_file.as_ref(), "`heartbeat`");
     values::length(
         findings,
         heartbeat.every.as_ref(),
-        Duration::ZERO,
+        values::from(Duration::ZERO),
         Duration::ZERO,
     );
 }
@@ -164,7 +177,12 @@ fn store(findings: &mut Findings, secrets: &mut Secrets, written: &file::Store) 
         path: path.unwrap_or(default.path),
         seal_key: key_file.and_then(|text| secrets.source(findings, text)),
         keep_generations: values::number(findings, keep, 0..=1000, default.keep_generations),
-        history: values::length(findings, written.history.as_ref(), day, default.history),
+        history: values::length(
+            findings,
+            written.history.as_ref(),
+            values::from(day),
+            default.history,
+        ),
     }
 }
 
@@ -278,10 +296,14 @@ fn network(findings: &mut Findings, written: &file::Network) -> Network {
         .proxy
         .as_ref()
         .filter(|text| !text.get_ref().is_empty());
-    let second = Duration::from_secs(1);
+    let proxy = proxy.and_then(|text| {
+        let url = values::whole_url(findings, text, PlainHttp::Allowed, PROXY_WITH_PASSWORD)?;
+        values::without_query(findings, text, url)
+    });
+    let timeout = written.timeout.as_ref();
     Network {
-        proxy: proxy.and_then(|text| values::url(findings, text, PlainHttp::Allowed)),
+        proxy,
         extra_roots: default.extra_roots,
-        timeout: values::length(findings, written.timeout.as_ref(), second, default.timeout),
+        timeout: values::length(findings, timeout, EXCHANGE, default.timeout),
     }
 }

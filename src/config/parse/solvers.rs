@@ -13,6 +13,7 @@ use crate::aliyun::Cloud;
 use crate::aliyun::alidns::Zone;
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{self, Text};
+use crate::config::nearest::nearest;
 use crate::config::settings::{AlidnsSettings, SolverSettings};
 use crate::solver::Propagation;
 
@@ -71,6 +72,14 @@ fn kind(findings: &mut Findings, name: &Text, written: &file::Solver) -> Option<
         }
     };
     let kinds = KINDS.map(|(word, meaning)| (word, meaning.map(Some)));
+    let known = kinds.iter().map(|(word, _)| *word);
+    if nearest(text.get_ref(), known).is_none() {
+        let message = format!("{:?} is no kind of solver", text.get_ref());
+        findings.add(Problem::error(message).at(text.span()).hint(
+            "possible: \"alidns\"; the providers of the DNS library are not available in this version",
+        ));
+        return None;
+    }
     values::word(findings, Some(text), "kind of solver", &kinds, None)
 }
 
@@ -120,7 +129,7 @@ fn zone(findings: &mut Findings, text: &Text) -> Option<Zone> {
         findings.add(
             Problem::error(format!("{:?} is not a DNS zone", text.get_ref()))
                 .at(text.span())
-                .hint("write the zone as the cloud's console shows it, such as \"example.com\""),
+                .hint("write the zone of names that it is for, such as \"example.com\""),
         );
     }
     zone
@@ -132,8 +141,18 @@ fn propagation(findings: &mut Findings, written: &file::Propagation) -> Propagat
     let timeout = written.timeout.as_ref();
     let (poll, settle) = (written.poll.as_ref(), written.settle.as_ref());
     Propagation {
-        timeout: values::length(findings, timeout, Duration::ZERO, default.timeout),
-        poll: values::length(findings, poll, second, default.poll),
-        settle: values::length(findings, settle, Duration::ZERO, default.settle),
+        timeout: values::length(
+            findings,
+            timeout,
+            values::from(Duration::ZERO),
+            default.timeout,
+        ),
+        poll: values::length(findings, poll, values::from(second), default.poll),
+        settle: values::length(
+            findings,
+            settle,
+            values::from(Duration::ZERO),
+            default.settle,
+        ),
     }
 }

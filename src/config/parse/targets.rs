@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -146,11 +145,13 @@ fn domains(findings: &mut Findings, written: &file::List) -> Vec<Spanned<Acceler
 // === impl Taken ===
 
 impl Taken {
-    /// What the certificate `label` takes.
-    pub(super) fn by(&mut self, label: Option<&Label>) -> Taker<'_> {
+    /// What a certificate takes. One without a label is called by its first name.
+    pub(super) fn by(&mut self, label: Option<&Label>, names: &[PlacedName]) -> Taker<'_> {
+        let first_name = || names.first().map(|name| name.get_ref().to_string());
+        let label = label.map(ToString::to_string).or_else(first_name);
         Taker {
             taken: self,
-            label: label.map(ToString::to_string).unwrap_or_default(),
+            label: label.unwrap_or_else(|| "another certificate".to_owned()),
         }
     }
 }
@@ -391,8 +392,8 @@ fn look_policy(findings: &mut Findings, written: &file::Look, base: LookPolicy) 
     let (deadline, every) = (written.deadline.as_ref(), written.every.as_ref());
     LookPolicy {
         enabled: enabled.unwrap_or(base.enabled),
-        deadline: values::length(findings, deadline, SECOND, base.deadline),
-        every: values::length(findings, every, SECOND, base.every),
+        deadline: values::length(findings, deadline, values::from(SECOND), base.deadline),
+        every: values::length(findings, every, values::from(SECOND), base.every),
     }
 }
 
@@ -445,7 +446,7 @@ fn refuse_what_is_not_there(findings: &mut Findings, written: &file::Target) {
     values::length(
         findings,
         staging.soak.as_ref(),
-        Duration::ZERO,
+        values::from(Duration::ZERO),
         Duration::ZERO,
     );
 
@@ -454,38 +455,25 @@ fn refuse_what_is_not_there(findings: &mut Findings, written: &file::Target) {
     values::length(
         findings,
         collect.grace.as_ref(),
-        Duration::ZERO,
+        values::from(Duration::ZERO),
         Duration::ZERO,
     );
 
     let rollout = &written.rollout;
     values::refuse_list(findings, rollout.canaries.as_ref(), "`rollout.canaries`");
-    let (pause, base) = (rollout.pause.as_ref(), ROLLOUT_PAUSE);
-    let pause_differs = values::length(findings, pause, Duration::ZERO, base) != base;
-    let differs = |number: &&Spanned<u64>, default| *number.get_ref() != default;
-    let batch = rollout.batch.as_ref();
-    let failures = rollout.max_failures.as_ref();
-    let others: [(Option<Range<usize>>, &str); 3] = [
+    let pause = rollout.pause.as_ref();
+    let range = values::from(Duration::ZERO);
+    if values::length(findings, pause, range, ROLLOUT_PAUSE) != ROLLOUT_PAUSE {
+        values::refuse_text(findings, pause, "`rollout.pause`");
+    }
+    for (number, default, what) in [
+        (&rollout.batch, ROLLOUT_BATCH, "`rollout.batch`"),
         (
-            pause.filter(|_| pause_differs).map(Text::span),
-            "`rollout.pause`",
-        ),
-        (
-            batch
-                .filter(|n| differs(n, ROLLOUT_BATCH))
-                .map(Spanned::span),
-            "`rollout.batch`",
-        ),
-        (
-            failures
-                .filter(|n| differs(n, ROLLOUT_MAX_FAILURES))
-                .map(Spanned::span),
+            &rollout.max_failures,
+            ROLLOUT_MAX_FAILURES,
             "`rollout.max_failures`",
         ),
-    ];
-    for (place, what) in others {
-        if let Some(place) = place {
-            values::refuse(findings, place, what);
-        }
+    ] {
+        values::refuse_number(findings, number.as_ref(), default, what);
     }
 }

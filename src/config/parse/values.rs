@@ -10,7 +10,7 @@ use url::{Host, Url};
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{List, Text};
 use crate::config::nearest::nearest;
-use crate::time::parse_span;
+use crate::time::{format_span, parse_span};
 
 /// What a word stands for.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,18 @@ pub(super) fn refuse_switch(findings: &mut Findings, written: Option<&Spanned<bo
     }
 }
 
+/// Refuses a number that is not the one which says nothing new.
+pub(super) fn refuse_number(
+    findings: &mut Findings,
+    written: Option<&Spanned<u64>>,
+    default: u64,
+    what: &str,
+) {
+    if let Some(number) = written.filter(|number| *number.get_ref() != default) {
+        refuse(findings, number.span(), what);
+    }
+}
+
 /// Refuses a list that holds something.
 pub(super) fn refuse_list(findings: &mut Findings, written: Option<&List>, what: &str) {
     if let Some(list) = written.filter(|list| !list.get_ref().is_empty()) {
@@ -72,23 +84,37 @@ pub(super) fn refuse_list(findings: &mut Findings, written: Option<&List>, what:
     }
 }
 
-/// A length of time that is at least `least`.
+/// Nothing here takes longer: ten years.
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
+
+/// From `least` to the longest that makes sense.
+pub(super) fn from(least: Duration) -> RangeInclusive<Duration> {
+    least..=LONGEST
+}
+
+/// A length of time in a range.
 pub(super) fn length(
     findings: &mut Findings,
     written: Option<&Text>,
-    least: Duration,
+    range: RangeInclusive<Duration>,
     otherwise: Duration,
 ) -> Duration {
     let Some(text) = written else {
         return otherwise;
     };
     match parse_span(text.get_ref()) {
-        Ok(length) if length >= least => length,
-        Ok(_) => {
+        Ok(length) if range.contains(&length) => length,
+        Ok(length) => {
+            let (least, most) = (format_span(*range.start()), format_span(*range.end()));
+            let which = if length < *range.start() {
+                "short"
+            } else {
+                "long"
+            };
             findings.add(
-                Problem::error(format!("{:?} is too short", text.get_ref()))
+                Problem::error(format!("{:?} is too {which}", text.get_ref()))
                     .at(text.span())
-                    .hint(format!("at least {}", crate::time::format_span(least))),
+                    .hint(format!("possible: {least} to {most}")),
             );
             otherwise
         }
@@ -197,22 +223,49 @@ pub(super) fn address(findings: &mut Findings, text: &Text) -> Option<SocketAddr
     parsed.ok()
 }
 
-/// The URL of a service.
+/// The URL of a service: a host and a path.
 pub(super) fn url(findings: &mut Findings, text: &Text, plain_http: PlainHttp) -> Option<Url> {
-    if text.get_ref().contains('@') {
-        // What stands before it may be a password.
+    let url = whole_url(findings, text, plain_http, "remove them")?;
+    without_query(findings, text, url)
+}
+
+/// The URL, unless it has a query.
+pub(super) fn without_query(findings: &mut Findings, text: &Text, url: Url) -> Option<Url> {
+    if url.query().is_none() {
+        return Some(url);
+    }
+    let message = format!("{:?} holds more than a host and a path", text.get_ref());
+    findings.add(
+        Problem::error(message)
+            .at(text.span())
+            .hint("remove its query"),
+    );
+    None
+}
+
+/// A URL that may have a query. `instead` says where a user name and a password may stand.
+pub(super) fn whole_url(
+    findings: &mut Findings,
+    text: &Text,
+    plain_http: PlainHttp,
+    instead: &str,
+) -> Option<Url> {
+    let parsed = text.get_ref().parse::<Url>().ok();
+    let holds_user = match &parsed {
+        Some(url) => !url.username().is_empty() || url.password().is_some(),
+        None => text.get_ref().contains('@'),
+    };
+    if holds_user {
+        // What stands before the "@" may be a password.
         findings.hide(text.span());
         let message = "a URL in this file must not hold a user name or a password";
-        findings.add(Problem::error(message).at(text.span()).hint("remove them"));
+        findings.add(Problem::error(message).at(text.span()).hint(instead));
         return None;
     }
-    let complaint = match text.get_ref().parse::<Url>() {
-        Err(_) => ("is not a URL", "write it as \"https://HOST/PATH\""),
-        Ok(url) if url.fragment().is_some() || url.query().is_some() => (
-            "holds more than a host and a path",
-            "remove its query and its fragment",
-        ),
-        Ok(url) => match (url.scheme(), plain_http) {
+    let complaint = match parsed {
+        None => ("is not a URL", "write it as \"https://HOST/PATH\""),
+        Some(url) if url.fragment().is_some() => ("ends in a fragment", "remove it, from \"#\" on"),
+        Some(url) => match (url.scheme(), plain_http) {
             ("https", _) | ("http", PlainHttp::Allowed) => return Some(url),
             ("http", PlainHttp::Loopback) if is_loopback(&url) => return Some(url),
             ("http", PlainHttp::Loopback) => (

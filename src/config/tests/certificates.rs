@@ -51,6 +51,23 @@ names = "v.example.com"
         ],
     ),
     (
+        "names that are missing are told beside what else is wrong",
+        r#"[[certificates]]
+kee = "rsa-2048"
+solver = 5
+"#,
+        &[
+            r#"1:1 a certificate without names (add names = ["v.example.com"])"#,
+            "2:1 unknown key `kee` (did you mean `key`?)",
+            "3:10 invalid type: integer `5`, expected a string or an array of strings ()",
+        ],
+    ),
+    (
+        "names of which none is a text are not missing",
+        "[[certificates]]\nnames = [5]\n",
+        &["2:10 invalid type: integer `5`, expected a string (put it in quotation marks)"],
+    ),
+    (
         "more than one name and no label",
         r#"[[certificates]]
 names = ["a.example.com", "b.example.com"]
@@ -97,6 +114,18 @@ fn names_and_labels_are_checked() {
 }
 
 const TARGETS: &[Case] = &[
+    (
+        "one target in two certificates of which the first has no label",
+        r#"[[certificates]]
+names = ["v.example.com", "w.example.com"]
+[[certificates]]
+names = ["v.example.com"]
+"#,
+        &[
+            r#"2:27 nothing to call the certificate by (add name = "…": a certificate with several names, or a very long one, needs a label)"#,
+            r#"4:10 v.example.com is a target of "v.example.com" already (one domain has one certificate: remove one of the two)"#,
+        ],
+    ),
     (
         "one target in two certificates",
         r#"[[certificates]]
@@ -187,7 +216,7 @@ look = { name = "*.a.example.com", addresses = ["192.0.2.1"], deadline = "0s", e
         &[
             r#"4:17 "*.a.example.com" is not a host name (write a name without "*" that the edge answers to)"#,
             r#"4:49 "192.0.2.1" is not an address with a port (write IP:PORT, as in "192.0.2.1:443" or "[2001:db8::1]:443")"#,
-            r#"4:74 "0s" is too short (at least 1s)"#,
+            r#"4:74 "0s" is too short (possible: 1s to 3650d)"#,
             r#"4:88 "6" is not a length of time (write a whole number with its unit: "90s", "10m", "6h", "30d")"#,
         ],
     ),
@@ -262,7 +291,7 @@ names = ["v.example.com", "v.example.org"]
 solver = ["alidns", "b"]
 "#,
         &[
-            r#"8:10 no solver is for "v.example.com" (its zone is not among the `zones` of alidns, b)"#,
+            r#"8:10 no solver is for "v.example.com" (it is not in the `zones` of alidns, b: those hold the names of certificates, not where an alias leads)"#,
         ],
     ),
     (
@@ -325,7 +354,7 @@ key = "rsa2048"
         r#"3:16 "3/2" is not a fraction of a life (write it as "2/3": more than nothing and less than the whole)"#,
         r#"6:9 `renew` needs either `at` or `before` (write { at = "2/3" } or { before = "30d" })"#,
         r#"9:9 `renew` needs either `at` or `before` (write { at = "2/3" } or { before = "30d" })"#,
-        r#"12:20 "0s" is too short (at least 1s)"#,
+        r#"12:20 "0s" is too short (possible: 1s to 3650d)"#,
         r#"15:16 "0.66" is not a fraction of a life (write it as "2/3": more than nothing and less than the whole)"#,
         r#"16:7 "rsa2048" is no kind of key (did you mean "rsa-2048"? possible: "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256", "ecdsa-p384")"#,
     ],

@@ -8,10 +8,19 @@ mod refusals;
 mod sections;
 mod settings;
 
-use super::{Loaded, Problems, parse};
+use super::error::Findings;
+use super::{Loaded, Problems, conclude, draft};
 
 /// A certificate that is right, for texts that need one.
 const CERTIFICATE: &str = "[[certificates]]\nnames = [\"v.example.com\"]\n";
+
+/// Parses a configuration without looking at any other file. `origin` is what problems name as the
+/// file.
+fn parse(text: &str, origin: &str) -> Result<Loaded, Problems> {
+    let mut findings = Findings::of(text);
+    let draft = draft(text, &mut findings);
+    conclude(draft, findings, origin)
+}
 
 fn right(text: &str) -> Loaded {
     match parse(text, "c.toml") {

@@ -43,6 +43,40 @@ fn a_file_without_certificates_is_of_no_use() {
 }
 
 #[test]
+fn one_section_for_several_is_the_only_problem() {
+    for (text, hint) in [
+        (
+            "[certificates]\nnames = [\"v.example.com\"]\n",
+            "write [[certificates]]: one section per entry",
+        ),
+        (
+            "[[certificate]]\nnames = [\"v.example.com\"]\n",
+            "did you mean `certificates`?",
+        ),
+        (
+            "[[certificates]]\nnames = [\"v.example.com\"]\n[certificates.targets]\n",
+            "write [[certificates.targets]]: one section per entry",
+        ),
+        (
+            "[alerts]\n[[certificates]]\nnames = [\"v.example.com\"]\n",
+            "write [[alerts]]: one section per entry",
+        ),
+    ] {
+        let problems = short(&wrong(text));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains(hint), "{problems:?}");
+    }
+}
+
+/// What looks like a user in a path is none, and a directory may have a query.
+#[test]
+fn a_directory_may_be_any_https_url() {
+    right(&format!(
+        "[issuers.a]\ndirectory = \"https://ca.example.com/acme/@us?tenant=a@b\"\n{CERTIFICATE}"
+    ));
+}
+
+#[test]
 fn a_warning_does_not_stop_anything() {
     let shown = right(CERTIFICATE).warnings.render(false);
     assert!(shown.starts_with("warning: nobody is alerted"), "{shown}");

@@ -18,6 +18,8 @@ directory = "letsencript"
 directory = "buypass"
 [issuers.bad]
 directory = "https://"
+[issuers.fragment]
+directory = "https://ca.example.com/dir#x"
 [issuers.user]
 directory = "https://me:s3cret@ca.example.com/dir"
 "#,
@@ -29,7 +31,8 @@ directory = "https://me:s3cret@ca.example.com/dir"
             r#"9:13 "letsencript" is no CA that is known (did you mean "letsencrypt"?)"#,
             r#"11:13 "buypass" is no CA that is known (write the https URL of its ACME directory)"#,
             r#"13:13 "https://" is not a URL (write it as "https://HOST/PATH")"#,
-            "15:13 a URL in this file must not hold a user name or a password (remove them)",
+            r##"15:13 "https://ca.example.com/dir#x" ends in a fragment (remove it, from "#" on)"##,
+            "17:13 a URL in this file must not hold a user name or a password (remove them)",
         ],
     ),
     (
@@ -105,7 +108,7 @@ imds = "ftp://100.100.100.200"
         &[
             r#"2:7 "http://vod.example.com" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
             r#"3:10 "vod.aliyuncs.com" is not a URL (write it as "https://HOST/PATH")"#,
-            r#"4:7 "https://x?y" holds more than a host and a path (remove its query and its fragment)"#,
+            r#"4:7 "https://x?y" holds more than a host and a path (remove its query)"#,
             r#"5:7 "http://localhost:1" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
             r#"6:8 "ftp://100.100.100.200" is neither an https nor an http URL (write it as "https://HOST" or "http://HOST")"#,
         ],
@@ -128,7 +131,7 @@ kind = "alidsn"
 "#,
         &[
             r#"1:10 the solver "x" has no `kind` (add kind = "alidns")"#,
-            r#"3:8 "cloudflare" is no kind of solver (possible: "alidns")"#,
+            r#"3:8 "cloudflare" is no kind of solver (possible: "alidns"; the providers of the DNS library are not available in this version)"#,
             r#"5:8 "alidsn" is no kind of solver (did you mean "alidns"? possible: "alidns")"#,
         ],
     ),
@@ -160,9 +163,9 @@ zones = ["example", ""]
 propagation = { timeout = "0s", poll = "0s", settle = "1w" }
 "#,
         &[
-            r#"2:10 "example" is not a DNS zone (write the zone as the cloud's console shows it, such as "example.com")"#,
-            r#"2:21 "" is not a DNS zone (write the zone as the cloud's console shows it, such as "example.com")"#,
-            r#"3:40 "0s" is too short (at least 1s)"#,
+            r#"2:10 "example" is not a DNS zone (write the zone of names that it is for, such as "example.com")"#,
+            r#"2:21 "" is not a DNS zone (write the zone of names that it is for, such as "example.com")"#,
+            r#"3:40 "0s" is too short (possible: 1s to 3650d)"#,
             r#"3:55 "1w" is not a length of time (write a whole number with its unit: "90s", "10m", "6h", "30d")"#,
         ],
     ),
@@ -185,7 +188,7 @@ keep_generations = 5000
         &[
             r#"2:7 not the URL of a store (write "sqlite://" and an absolute path: "sqlite:///var/lib/vodcertd/state.db")"#,
             r#"3:12 not a place where a secret can lie (expected an absolute path, "credential:NAME" or "env:NAME")"#,
-            r#"4:11 "1h" is too short (at least 1d)"#,
+            r#"4:11 "1h" is too short (possible: 1d to 3650d)"#,
             "5:20 5000 is out of range (possible: 0 to 1000)",
         ],
     ),
@@ -264,11 +267,28 @@ timeout = "1.5s"
         ],
     ),
     (
+        "lengths that nobody waits for",
+        r#"[network]
+timeout = "46s"
+[solvers.alidns]
+propagation = { timeout = "200000000000000d" }
+[store]
+history = "3651d"
+"#,
+        &[
+            r#"2:11 "46s" is too long (possible: 1s to 45s)"#,
+            r#"4:27 "200000000000000d" is too long (possible: 0s to 3650d)"#,
+            r#"6:11 "3651d" is too long (possible: 1d to 3650d)"#,
+        ],
+    ),
+    (
         "a password in a URL",
         r#"[network]
 proxy = "http://me:s3cret@proxy:3128"
 "#,
-        &["2:9 a URL in this file must not hold a user name or a password (remove them)"],
+        &[
+            "2:9 a URL in this file must not hold a user name or a password (remove `proxy` and set HTTPS_PROXY in the daemon's environment, where they may stand)",
+        ],
     ),
 ];
 
