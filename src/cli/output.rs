@@ -73,9 +73,10 @@ impl Output {
 
 /// Passes over an error that only says that the reader went away.
 pub(super) fn nobody_reads_on(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
     }
 }
 
