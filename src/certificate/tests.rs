@@ -1,4 +1,4 @@
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair};
 
 use super::*;
 
@@ -43,14 +43,21 @@ fn a_leaf_tells_its_names_validity_and_key() {
     assert!(leaf.covers("x.a.example.com") && !leaf.covers("a.example.com"));
 }
 
-/// RFC 9773, appendix A: the certificate's authority key id and serial number.
+/// The certificate of RFC 9773, appendix A.
+pub(crate) fn appendix_a() -> Leaf {
+    let der = "MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFtcGxlIENBMCIYDzAwMDEwMTAxMDAw\
+               MDAwWhgPMDAwMTAxMDEwMDAwMDBaMBYxFDASBgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD\
+               QgAEeBZu7cbpAYNXZLbbh8rNIzuOoqOOtmxA1v7cRm//AwyMwWxyHz4zfwmBhcSrf47NUAFfqzLQ2PPQxdTXREYEnKMj\
+               MCEwHwYDVR0jBBgwFoAUaYhba4dGQEHhs3uEe6CuLN4ByNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuE\
+               RV6cT4mfutXIlwTb+FYN/8oCIClDsqBklhB9KAelFiYt9+6FDj3z4KGVelYM5MdsO3pK";
+    Leaf::from_der(&STANDARD.decode(der).unwrap()).unwrap()
+}
+
+/// The serial number keeps the zero byte that makes it positive.
 #[test]
 fn the_renewal_info_id_is_the_published_one() {
-    let leaf = Leaf {
-        authority_key_id: Some("69885b6b87464041e1b37b847ba0ae2cde01c8d4".to_owned()),
-        serial: "0087654321".to_owned(),
-        ..Leaf::from_der(&leaf_of(&authority("CA"), &["a.example.com"])).unwrap()
-    };
+    let leaf = appendix_a();
+    assert_eq!(leaf.serial, "0087654321");
     assert_eq!(
         leaf.renewal_info_id().as_deref(),
         Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
@@ -87,6 +94,34 @@ fn a_chain_whose_certificates_do_not_belong_together_is_found() {
     let leaf = leaf_of(&right, &["a.example.com"]);
     let chain = Chain::from_der(vec![leaf, wrong.der]).unwrap();
     assert_eq!(chain.check_links(), Err(CertificateError::BrokenLink(0)));
+}
+
+/// A private CA may sign with a key that our library cannot check with: the edge's clients can.
+#[test]
+fn a_signature_that_cannot_be_checked_is_judged_by_names_and_key_ids() {
+    let p521 = |name, id: &[u8]| {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
+        let mut params = authority(name).params;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(id.to_vec());
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        Authority { params, key, der }
+    };
+    let right = p521("Private CA", b"id");
+    let leaf = leaf_of(&right, &["a.example.com"]);
+    for (issuer, expected) in [
+        (right, Ok(())),
+        (
+            p521("Another CA", b"id"),
+            Err(CertificateError::BrokenLink(0)),
+        ),
+        (
+            p521("Private CA", b"no"),
+            Err(CertificateError::BrokenLink(0)),
+        ),
+    ] {
+        let chain = Chain::from_der(vec![leaf.clone(), issuer.der]).unwrap();
+        assert_eq!(chain.check_links(), expected);
+    }
 }
 
 #[test]

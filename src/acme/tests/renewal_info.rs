@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::chain::issued;
 use super::fake::{FakeCa, NOW, Reply, directory};
 use crate::acme::AcmeError;
 use crate::acme::renewal_info::{RenewalInfo, ask};
 use crate::certificate::Leaf;
+use crate::certificate::tests::appendix_a;
 use crate::time::{Timestamp, Window};
 
 const SIX_HOURS: Duration = Duration::from_hours(6);
@@ -17,15 +17,6 @@ fn window(start: &str, end: &str) -> Value {
 
 fn usual() -> Value {
     window("2027-02-01T00:00:00Z", "2027-02-02T00:00:00Z")
-}
-
-/// The certificate of RFC 9773, Appendix A, as far as it is asked about.
-fn appendix_a() -> Leaf {
-    Leaf {
-        authority_key_id: Some("69885b6b87464041e1b37b847ba0ae2cde01c8d4".to_owned()),
-        serial: "0087654321".to_owned(),
-        ..issued(&["example.com"]).1.leaf().clone()
-    }
 }
 
 async fn asked(reply: Reply) -> Result<RenewalInfo, AcmeError> {
