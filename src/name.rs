@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
 
 /// A DNS name on a certificate: lower-case A-labels without the final dot, possibly a wildcard
@@ -111,7 +112,11 @@ impl FromStr for DnsName {
             None => (false, text),
         };
         let base = normalise(rest)?;
-        Ok(Self(if wildcard { format!("*.{base}") } else { base }))
+        let name = if wildcard { format!("*.{base}") } else { base };
+        if name.len() > 253 {
+            return Err(NameError::TooLong);
+        }
+        Ok(Self(name))
     }
 }
 
@@ -127,8 +132,15 @@ fn normalise(text: &str) -> Result<String, NameError> {
     if text.parse::<std::net::IpAddr>().is_ok() {
         return Err(NameError::IpAddress);
     }
-    let name = idna::domain_to_ascii_strict(text).map_err(|_| NameError::NotDns)?;
-    if name.len() > 253 || name.split('.').any(|part| part.len() > 63) {
+    // Lengths are checked by us: the library does not tell them from all else that may be wrong.
+    let ascii = Uts46::new().to_ascii(
+        text.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::Check,
+        DnsLength::Ignore,
+    );
+    let name = ascii.map_err(|_| NameError::NotDns)?.into_owned();
+    if name.split('.').any(|part| part.len() > 63) {
         return Err(NameError::TooLong);
     }
     let plain = |part: &str| {
@@ -354,11 +366,31 @@ mod tests {
             let parsed = text.parse::<DnsName>().map(|name| name.to_string());
             assert_eq!(parsed.as_deref(), expected.as_ref().copied(), "{text:?}");
         }
-        assert!(
-            format!("{}.example.com", "a".repeat(64))
-                .parse::<DnsName>()
-                .is_err()
-        );
+    }
+
+    #[test]
+    fn dns_names_are_as_long_as_dns_allows() {
+        let part = |length| "a".repeat(length);
+        let name = |last| [part(63), part(63), part(63), part(last)].join(".");
+        let wide = "ü".repeat(60);
+        let cases = [
+            (format!("{}.example.com", part(63)), true),
+            (format!("{}.example.com", part(64)), false),
+            (format!("*.{}.example.com", part(64)), false),
+            (format!("{wide}.example.com"), false),
+            (name(61), true),
+            (name(62), false),
+            (format!("*.{}", name(59)), true),
+            (format!("*.{}", name(60)), false),
+        ];
+        for (text, fits) in cases {
+            let expected = if fits {
+                Ok(())
+            } else {
+                Err(NameError::TooLong)
+            };
+            assert_eq!(text.parse::<DnsName>().map(|_| ()), expected, "{text}");
+        }
     }
 
     #[test]
