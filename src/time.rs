@@ -24,11 +24,17 @@ pub struct Timestamp(i64);
 
 /// A span between two points in time, `start < end`, both kept as given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Span")]
 pub struct Window {
-    /// The first moment inside.
-    pub start: Timestamp,
-    /// The first moment after.
-    pub end: Timestamp,
+    start: Timestamp,
+    end: Timestamp,
+}
+
+/// A [`Window`] as it is stored, not checked yet.
+#[derive(Deserialize)]
+struct Span {
+    start: Timestamp,
+    end: Timestamp,
 }
 
 /// A time before which something must not happen, together with the time at which it was said.
@@ -49,6 +55,9 @@ pub enum ParseTimeError {
     /// Not an RFC 3339 timestamp.
     #[error("not an RFC 3339 time such as 2026-01-31T12:00:00Z")]
     Timestamp,
+    /// The end is not after the start.
+    #[error("not a span of time: its end is not after its start")]
+    Window,
     /// Not a number followed by one of the units s, m, h, d.
     #[error("not a length of time such as \"90s\", \"10m\", \"6h\" or \"30d\"")]
     Span,
@@ -125,7 +134,12 @@ impl Sub<Duration> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        let nearest = if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        };
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest);
         write!(f, "{time}")
     }
 }
@@ -154,6 +168,16 @@ impl Window {
         (start < end).then_some(Self { start, end })
     }
 
+    /// The first moment inside.
+    pub fn start(self) -> Timestamp {
+        self.start
+    }
+
+    /// The first moment after.
+    pub fn end(self) -> Timestamp {
+        self.end
+    }
+
     /// The time that lies `fraction` (0.0 to 1.0) of the way through.
     pub fn at(self, fraction: f64) -> Timestamp {
         self.start + self.length().mul_f64(fraction.clamp(0.0, 1.0))
@@ -167,6 +191,14 @@ impl Window {
     /// Whether `time` lies inside.
     pub fn contains(self, time: Timestamp) -> bool {
         self.start <= time && time < self.end
+    }
+}
+
+impl TryFrom<Span> for Window {
+    type Error = ParseTimeError;
+
+    fn try_from(span: Span) -> Result<Self, Self::Error> {
+        Self::new(span.start, span.end).ok_or(ParseTimeError::Window)
     }
 }
 
@@ -282,7 +314,9 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(Timestamp::MAX + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::EPOCH.since(Timestamp::MAX), Duration::ZERO);
-        assert!(Timestamp::EPOCH - Duration::MAX < Timestamp::EPOCH);
+        let first = Timestamp::EPOCH - Duration::MAX;
+        assert!(first < Timestamp::EPOCH);
+        assert_eq!(first.to_string(), "-009999-01-02T01:59:59Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00Z");
         assert_eq!(Timestamp::from_seconds(253_402_300_799), Timestamp::MAX);
     }
@@ -296,6 +330,12 @@ mod tests {
         assert_eq!(window.at(0.5), Timestamp::from_millis(1500));
         assert_eq!(window.at(7.0), two);
         assert!(window.contains(one) && !window.contains(two));
+        let stored = serde_json::to_string(&window).unwrap();
+        assert_eq!(stored, r#"{"start":1000,"end":2000}"#);
+        assert_eq!(serde_json::from_str::<Window>(&stored).unwrap(), window);
+        for text in [r#"{"start":2000,"end":1000}"#, r#"{"start":1,"end":1}"#] {
+            assert!(serde_json::from_str::<Window>(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -351,6 +391,7 @@ mod tests {
             assert_eq!(format_span(Duration::from_secs(seconds)), text);
         }
     }
+
     #[test]
     fn times_are_written_as_they_lie_from_now() {
         let now = Timestamp::from_seconds(1_000_000);

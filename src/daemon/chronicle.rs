@@ -192,15 +192,16 @@ fn renewal_info(before: &Record, after: &Record) -> Option<Change> {
         .and_then(|issued| issued.renewal_info.as_ref()?.explanation.clone());
     Some(Change {
         details: json!({
-            "start": window.start.to_string(),
-            "end": window.end.to_string(),
+            "start": window.start().to_string(),
+            "end": window.end().to_string(),
             "explanation": explanation,
         }),
         ..about_certificate(
             "renewal-info",
             format!(
                 "the CA suggests to renew between {} and {}",
-                window.start, window.end
+                window.start(),
+                window.end()
             ),
         )
     })

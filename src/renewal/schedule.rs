@@ -73,10 +73,11 @@ fn in_window(leaf: &Leaf, window: Window, picked: f64) -> Timestamp {
     } else {
         CAP
     });
-    if window.end <= earliest {
+    if window.end() <= earliest {
         return window.at(picked);
     }
-    Window::new(window.start.max(earliest), window.end.min(cap)).map_or(cap, |cut| cut.at(picked))
+    Window::new(window.start().max(earliest), window.end().min(cap))
+        .map_or(cap, |cut| cut.at(picked))
 }
 
 /// Whether a life counts as short.

@@ -310,7 +310,7 @@ async fn renewal_information_is_asked_for_and_what_makes_no_sense_is_none() {
     let RenewalInfo::Suggested { window, .. } = ask(&stage.ca, leaf).await.unwrap() else {
         panic!("Pebble suggests a window for every certificate");
     };
-    assert!(leaf.not_before < window.start && window.end < leaf.not_after);
+    assert!(leaf.not_before < window.start() && window.end() < leaf.not_after);
 
     let set = async |start: &str, end: &str| {
         let info = json!({
@@ -333,7 +333,7 @@ async fn renewal_information_is_asked_for_and_what_makes_no_sense_is_none() {
     else {
         panic!("a window in the past is a window");
     };
-    assert_eq!(window.start.to_string(), early);
+    assert_eq!(window.start().to_string(), early);
     assert_eq!(explanation_url.as_deref(), Some("https://ca.test/incident"));
     assert!(ask_again > Clock::System.now());
     for (start, end) in [(late, early), (early, early), ("soon", "later")] {
