@@ -1,8 +1,9 @@
 //! Private keys: made, read, written in the forms that others want, and used to sign requests for
 //! certificates.
 //!
-//! A [`PrivateKey`] is held in memory that is wiped, and cannot be printed. Nothing here stores a
-//! key: it must be stored by the caller **before** it is used anywhere.
+//! A [`PrivateKey`] is held in memory that is wiped, and cannot be printed; what the cryptographic
+//! library makes of it in between is freed by that library in its own way. Nothing here stores a key:
+//! it must be stored by the caller **before** it is used anywhere.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -66,6 +67,7 @@ impl PrivateKey {
             KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
         }
         .map_err(|_| KeyError::Generate)?;
+        let pair = Zeroizing::new(pair);
         let pkcs8 = Zeroizing::new(pair.serialize_der());
         Ok(Self { pkcs8, key_type })
     }
@@ -143,7 +145,7 @@ impl PrivateKey {
         let mut params = CertificateParams::new(names).map_err(|_| KeyError::Request)?;
         params.distinguished_name = DistinguishedName::new();
         let request = params
-            .serialize_request(&pair(&self.pkcs8)?)
+            .serialize_request(&*pair(&self.pkcs8)?)
             .map_err(|_| KeyError::Request)?;
         Ok(request.der().to_vec())
     }
@@ -168,8 +170,10 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-fn pair(pkcs8: &[u8]) -> Result<KeyPair, KeyError> {
-    KeyPair::try_from(pkcs8).map_err(|_| KeyError::Unsupported)
+/// The key for the library, in a copy that is wiped as well.
+fn pair(pkcs8: &[u8]) -> Result<Zeroizing<KeyPair>, KeyError> {
+    let pair = KeyPair::try_from(pkcs8).map_err(|_| KeyError::Unsupported)?;
+    Ok(Zeroizing::new(pair))
 }
 
 /// The `privateKey` octets of a PKCS#8 (RFC 5958 §2): PKCS#1 for RSA, `ECPrivateKey` for ECDSA.

@@ -165,7 +165,7 @@ fn a_key_matches_only_the_chain_that_certifies_it() {
     let other = PrivateKey::generate(KeyType::EcdsaP256).unwrap();
     let mut params = CertificateParams::new(vec!["v.example.com".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&pair(key.pkcs8()).unwrap()).unwrap();
+    let certificate = params.self_signed(&*pair(key.pkcs8()).unwrap()).unwrap();
     let chain = Chain::from_der(vec![certificate.der().to_vec()]).unwrap();
     assert!(key.matches(&chain));
     assert!(!other.matches(&chain));
