@@ -9,16 +9,12 @@ use crate::renewal::{IssuerSpec, OrderFate};
 use crate::retry::{Class, Failure};
 use crate::store::{AccountRow, StoreError};
 
-/// Why there is no account.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no account. Never shown: [`of`] tells each in the words of a failure.
 enum AccountError {
-    #[error("the store failed")]
-    Store(#[from] StoreError),
-    #[error("the CA did not open the account")]
-    Acme(#[from] AcmeError),
-    #[error("the account key cannot be made")]
-    Key(#[from] KeyError),
-    #[error("no such issuer")]
+    Store(StoreError),
+    Acme(AcmeError),
+    Key(KeyError),
+    /// No such issuer.
     Unknown,
 }
 
@@ -27,10 +23,17 @@ enum AccountError {
 pub(super) async fn of(worker: &Worker<'_>, issuer: &IssuerSpec) -> Result<Account, Unfinished> {
     let opened = worker.shared.account(&issuer.name).await;
     opened.map_err(|error| match error {
-        AccountError::Store(StoreError::Unsealable { .. }) => ours(
-            "account-key-lost",
-            "the key of the account cannot be read from the store".to_owned(),
-        ),
+        AccountError::Store(error @ StoreError::Unsealable { .. }) => {
+            tracing::warn!(
+                issuer = issuer.name,
+                error = &error as &dyn std::error::Error,
+                "the key of the account is lost"
+            );
+            ours(
+                "account-key-lost",
+                "the key of the account cannot be read from the store".to_owned(),
+            )
+        }
         AccountError::Store(error) => Unfinished::Store(error),
         AccountError::Acme(error) => {
             let failure = error.failure(worker.shared.clock.now(), &issuer.directory);
@@ -143,4 +146,24 @@ fn contacts_refused(ca: &str, error: &AcmeError) {
         error = error as &dyn std::error::Error,
         "the CA did not take the contacts"
     );
+}
+
+// === impl AccountError ===
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<AcmeError> for AccountError {
+    fn from(error: AcmeError) -> Self {
+        Self::Acme(error)
+    }
+}
+
+impl From<KeyError> for AccountError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
 }
