@@ -58,6 +58,23 @@ async fn a_lost_answer_may_have_happened() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_come_in_time_may_have_happened() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let network = Network {
+        timeout: Duration::from_millis(200),
+        ..Network::default()
+    };
+    let client = network.client().unwrap();
+    // Whoever listens takes the connection, and never says a word.
+    let address = listener.local_addr().unwrap();
+    let request = client.get(format!("http://{address}/")).build().unwrap();
+    let error = exchange(&client, request).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Timeout { .. }), "{error:?}");
+    assert_eq!(error.code(), "timeout");
+    assert!(error.may_have_happened());
+}
+
+#[tokio::test]
 async fn an_answer_beyond_the_limit_is_not_read() {
     let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     answer.resize(answer.len() + BODY_LIMIT + 1, b'x');

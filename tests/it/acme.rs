@@ -10,7 +10,7 @@ use vodcertd::acme::renewal_info::{RenewalInfo, ask};
 use vodcertd::acme::{
     Account, AcmeError, Ca, Cause, NewOrder, Opened, Order, OrderState, ProblemType, Proof, account,
 };
-use vodcertd::certificate::{Chain, KeyType, Leaf};
+use vodcertd::certificate::{CertificateError, Chain, KeyType, Leaf};
 use vodcertd::clock::Clock;
 use vodcertd::keys::PrivateKey;
 use vodcertd::name::DnsName;
@@ -427,6 +427,21 @@ async fn two_of_five_nonces_refused_stop_nothing() {
     let stage = Stage::with(|pebble| pebble.nonce_reject(40)).await;
     let wanted = names(&["v.example.com", "*.v.example.com", "w.example.com"]);
     stage.issue(&stage.account().await, &plain(&wanted)).await;
+}
+
+#[tokio::test]
+async fn a_chain_of_several_intermediates_holds_together_and_survives_pem() {
+    let stage = Stage::with(|pebble| pebble.chain_length(3)).await;
+    let wanted = names(&["v.example.com"]);
+    let (_, chain) = stage.issue(&stage.account().await, &plain(&wanted)).await;
+    assert_eq!(chain.certificates().len(), 4);
+    let again = Chain::from_pem(&chain.to_pem()).unwrap();
+    assert_eq!(again.certificates(), chain.certificates());
+    again.check_links().unwrap();
+    let mut certificates = chain.certificates().to_vec();
+    certificates.swap(1, 2);
+    let mixed = Chain::from_der(certificates).unwrap();
+    assert_eq!(mixed.check_links(), Err(CertificateError::BrokenLink(0)));
 }
 
 #[tokio::test]

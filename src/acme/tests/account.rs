@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::fake::{FakeCa, NOW, Reply};
 use crate::acme::account::{generate_account_key, open};
-use crate::acme::{AcmeError, Opened};
+use crate::acme::{AcmeError, Cause, Opened, Operation};
 use crate::keys::PrivateKey;
 use crate::retry::Class;
 use crate::secret::Secret;
@@ -52,6 +52,24 @@ async fn an_account_whose_url_was_lost_is_found_by_its_key() {
     let asked = payloads(&fake, "/new-account");
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0]["onlyReturnExisting"], json!(true));
+}
+
+#[tokio::test]
+async fn an_account_of_which_nothing_was_heard_is_found_by_its_key_the_next_time() {
+    let fake = FakeCa::start().await;
+    fake.reply("/new-account", [unknown(), Reply::dropped(), known()]);
+    let key = generate_account_key().unwrap();
+    let error = open(&fake.ca(), &key, None, &[]).await.unwrap_err();
+    assert_eq!(error.operation, Operation::CreateAccount);
+    assert!(matches!(error.cause, Cause::Network(_)), "{error:?}");
+    assert_eq!(error.failure(NOW, "d").class(9), Class::Backoff);
+    let opened = open(&fake.ca(), &key, None, &[]).await.unwrap();
+    assert!(!opened.created);
+    let asked = payloads(&fake, "/new-account");
+    let only = asked
+        .iter()
+        .map(|asked| asked["onlyReturnExisting"].is_boolean());
+    assert_eq!(only.collect::<Vec<_>>(), [true, false, true], "made once");
 }
 
 #[tokio::test]

@@ -120,35 +120,45 @@ fn a_chain_of_strangers_is_refused() {
     assert_eq!(checked, Err(broken));
 }
 
+/// However often it comes again: an order is placed for it once at most, and a person is called.
 #[test]
-fn a_refused_chain_never_leads_to_a_hot_loop_of_orders() {
+fn a_refused_chain_is_tried_a_little_and_then_waits_for_a_person() {
+    use Class::{Backoff, Operator, Reissue};
     let now = at("2026-02-01T00:00:00Z");
     let (not_before, not_after) = (now + HOUR, now + 2 * HOUR);
+    let not_now = IssuedError::NotValidNow {
+        not_before,
+        not_after,
+        now,
+    };
+    let missing = IssuedError::MissingNames(names(&["example.com"]));
+    let broken = IssuedError::Links(CertificateError::BrokenLink(0));
     let cases = [
-        (IssuedError::ForeignKey, [Class::Reissue, Class::Operator]),
         (
-            IssuedError::MissingNames(names(&["example.com"])),
-            [Class::Operator, Class::Operator],
+            IssuedError::ForeignKey,
+            "foreign-key",
+            [Reissue, Operator, Operator, Operator],
+        ),
+        (missing, "missing-names", [Operator; 4]),
+        (
+            not_now,
+            "not-valid-now",
+            [Backoff, Backoff, Backoff, Operator],
         ),
         (
-            IssuedError::NotValidNow {
-                not_before,
-                not_after,
-                now,
-            },
-            [Class::Backoff, Class::Operator],
-        ),
-        (
-            IssuedError::Links(CertificateError::BrokenLink(0)),
-            [Class::Backoff, Class::Operator],
+            broken,
+            "broken-chain",
+            [Backoff, Backoff, Backoff, Operator],
         ),
     ];
-    for (error, [first, tenth]) in cases {
+    for (error, code, expected) in cases {
         let failure = error.failure();
+        assert_eq!(failure.code, code);
         assert_eq!(
-            (failure.class(1), failure.class(10)),
-            (first, tenth),
-            "{error}"
+            [1, 2, 3, 4].map(|count| failure.class(count)),
+            expected,
+            "{code}"
         );
+        assert_eq!(failure.class(u32::MAX), Operator, "{code}");
     }
 }

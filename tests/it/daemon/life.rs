@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use vodcertd::acme::{Account, Ca, Order, account};
 use vodcertd::certificate::KeyType;
+use vodcertd::clock::Clock;
+use vodcertd::config;
 use vodcertd::name::DnsName;
 use vodcertd_sandbox::world::{CertSource, Env};
 
@@ -146,6 +149,19 @@ async fn other_names_are_ordered_at_the_next_start() {
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (2, 0));
 }
 
+/// Our account and the URL of the order under way.
+async fn order_under_way(scene: &Scene) -> (Account, String) {
+    let config = config::load(&scene.write_config()).unwrap().config;
+    let http = config.network.client().unwrap();
+    let ca = Ca::new(&config.issuers["pebble"].directory, http, Clock::System).unwrap();
+    let store = scene.open_store().await;
+    let account = store.account(ca.directory()).await.unwrap().unwrap();
+    let row = store.open_order(&"video".parse().unwrap()).await.unwrap();
+    store.close().await;
+    let opened = account::open(&ca, &account.key, account.url.as_deref(), &[]);
+    (opened.await.unwrap().account, row.unwrap().url.unwrap())
+}
+
 #[tokio::test]
 async fn an_order_for_names_that_are_not_wanted_any_more_is_dropped() {
     let mut scene = Scene::builder(&["w.example.com"])
@@ -158,10 +174,15 @@ async fn an_order_for_names_that_are_not_wanted_any_more_is_dropped() {
         .until("a proof is published", async || scene.proofs() == 1)
         .await;
     daemon.stop().await;
+    let (account, url) = order_under_way(&scene).await;
 
     scene.dns.set_delay(Duration::ZERO);
     scene.set_certificates("[[certificates]]\nname = \"video\"\nnames = [\"w.example.com\"]\n");
     scene.run_until_at_rest("video").await;
+    // The CA does not wait for it any more, nor hands its authorisations out again.
+    let mut dropped = Order::resume(&account, &url).await.unwrap().unwrap();
+    let told = dropped.failure_reasons().await.cause.to_string();
+    assert!(told.contains("deactivated"), "{told}");
     assert_eq!(scene.count("video", "order-dropped").await, 1);
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (2, 0));
     let leaf = scene.record("video").await.unwrap().issued.unwrap().leaf;

@@ -50,7 +50,6 @@ pub struct Pebble {
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     dns_server: Option<SocketAddr>,
-    http_port: Option<u16>,
     validity: Option<Duration>,
     profiles: BTreeMap<String, Duration>,
     external_accounts: BTreeMap<String, String>,
@@ -142,13 +141,6 @@ impl Builder {
         self
     }
 
-    /// Connects to this port, instead of 5002, to validate http-01.
-    #[must_use]
-    pub fn http_port(mut self, port: u16) -> Self {
-        self.http_port = Some(port);
-        self
-    }
-
     /// Issues certificates that live this long (whole seconds).
     #[must_use]
     pub fn validity(mut self, validity: Duration) -> Self {
@@ -200,17 +192,6 @@ impl Builder {
         self.variable("PEBBLE_AUTHZREUSE", percent)
     }
 
-    /// Sleeps for a random time before each validation, or not at all.
-    #[must_use]
-    pub fn sleep(mut self, on: bool) -> Self {
-        self.variables.remove("PEBBLE_VA_NOSLEEP");
-        if on {
-            self
-        } else {
-            self.variable("PEBBLE_VA_NOSLEEP", 1)
-        }
-    }
-
     /// Sleeps for at most this many seconds before each validation.
     #[must_use]
     pub fn sleep_at_most(self, seconds: u8) -> Self {
@@ -221,12 +202,6 @@ impl Builder {
     #[must_use]
     pub fn chain_length(self, intermediates: u8) -> Self {
         self.variable("PEBBLE_CHAIN_LENGTH", intermediates)
-    }
-
-    /// Offers this many alternate chains, each to a root of its own.
-    #[must_use]
-    pub fn alternate_roots(self, roots: u8) -> Self {
-        self.variable("PEBBLE_ALTERNATE_ROOTS", roots)
     }
 
     /// Starts Pebble on free loopback ports and returns once it answers at both.
@@ -270,7 +245,7 @@ impl Builder {
             "managementListenAddress": format!("127.0.0.1:{}", ports.management),
             "certificate": "https.pem",
             "privateKey": "https.key",
-            "httpPort": self.http_port.unwrap_or(5002),
+            "httpPort": 5002,
             "tlsPort": 5001,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": !self.external_accounts.is_empty(),
@@ -561,12 +536,6 @@ mod tests {
             assert_eq!(started, Start::Exited, "{ports:?}");
             assert!(port_was_taken(home.path()), "{ports:?}");
         }
-    }
-
-    #[test]
-    fn switching_the_sleeps_back_on_leaves_nothing_behind() {
-        let builder = Pebble::builder().sleep(false).sleep(true);
-        assert!(builder.variables.is_empty(), "{builder:?}");
     }
 
     #[test]
