@@ -47,9 +47,10 @@ pub fn generate_account_key() -> Result<Secret, KeyError> {
 /// Opens the account of `key` at a CA.
 ///
 /// With the URL of a stored account nothing is asked: an account that the CA has lost shows at the
-/// first order ([`AcmeError::account_is_gone`]); open it again without the URL then, and other
-/// contacts are told with [`Account::update_contacts`]. Without one, the account is looked up by its key, and made if the CA does not know the key, which agrees to
-/// the CA's terms of service. `contacts` are mail addresses.
+/// first order ([`AcmeError::account_is_gone`]); open it again without the URL then. Other contacts are
+/// told with [`Account::update_contacts`]. Without a URL, the account is looked up by its key, and made
+/// if the CA does not know the key, which agrees to the CA's terms of service. `contacts` are mail
+/// addresses.
 pub async fn open(
     ca: &Ca,
     key: &Secret,

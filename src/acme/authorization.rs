@@ -8,14 +8,7 @@ use super::error::{AcmeError, Cause, Operation, Rejection};
 use super::problem::{Problem, ProblemType};
 use crate::name::DnsName;
 
-/// How control of a name is proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ChallengeKind {
-    /// A TXT record at `_acme-challenge.<name>` (RFC 8555 §8.4).
-    Dns01,
-}
-
-/// A proof that an order needs: published by the caller, then answered with [`Order::answer`].
+/// A proof that an order needs, a TXT record at `_acme-challenge.<name>` (RFC 8555 §8.4): published by the caller, then answered with [`Order::answer`].
 ///
 /// [`Order::answer`]: super::Order::answer
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +18,6 @@ pub struct Proof {
     pub name: DnsName,
     /// Whether it is for `*.<name>`: a name and its wildcard need one TXT value each.
     pub wildcard: bool,
-    /// Which kind of proof.
-    pub kind: ChallengeKind,
     /// The text of the TXT record. Changes with the order, not with a restart.
     pub txt_value: String,
     /// The URL of the challenge, by which it is answered.
@@ -60,7 +51,6 @@ pub(super) fn proof(authorization: AuthorizationHandle<'_>) -> Result<Option<Pro
     Ok(Some(Proof {
         name,
         wildcard,
-        kind: ChallengeKind::Dns01,
         txt_value: challenge.key_authorization().dns_value(),
         challenge: challenge.url.clone(),
     }))

@@ -1,8 +1,6 @@
-//! A CA's directory (RFC 8555 §7.1.1): where things are, and what it says about itself.
+//! A CA's directory (RFC 8555 §7.1.1): where things are.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::ca::{Ca, is_requestable};
 use super::error::{AcmeError, Operation};
@@ -39,26 +37,6 @@ pub struct Directory {
     new_order: String,
     /// Where renewal information is asked for; nothing if the CA offers none (RFC 9773 §3).
     pub renewal_info: Option<String>,
-    /// What the CA says about itself.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub meta: Meta,
-}
-
-/// What a CA says about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Meta {
-    /// The terms of service to which an account agrees.
-    pub terms_of_service: Option<String>,
-    /// Whether accounts need an external account binding.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub external_account_required: bool,
-    /// The names by which CAA records mean this CA (RFC 8659).
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub caa_identities: Vec<String>,
-    /// The profiles that can be ordered, with what the CA says about each.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub profiles: BTreeMap<String, String>,
 }
 
 /// Asks for the directory.
@@ -98,13 +76,4 @@ impl Directory {
         .all(|url| is_requestable(url));
         requestable.then_some(directory)
     }
-}
-
-/// CAs written in Go send `null` for an empty list.
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -30,7 +30,7 @@ pub mod renewal_info;
 mod transport;
 
 pub use account::{Account, Opened};
-pub use authorization::{ChallengeKind, Proof};
+pub use authorization::Proof;
 pub use ca::{Ca, CaUrlError};
 pub use error::{AcmeError, Cause, Operation, Refusal, Rejection};
 pub use order::{NewOrder, Order, OrderState};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fake::{FakeCa, NOW, Reply, directory};
-use crate::acme::directory::{Meta, WELL_KNOWN, fetch, well_known};
+use crate::acme::directory::{WELL_KNOWN, fetch, well_known};
 use crate::acme::transport::Transport;
 use crate::acme::{AcmeError, Ca, CaUrlError, Cause, NewOrder, Operation, Order};
 use crate::clock::Clock;
@@ -180,29 +180,14 @@ async fn nothing_that_a_directory_says_makes_the_library_panic() {
 }
 
 #[tokio::test]
-async fn a_directory_tells_what_the_ca_is_like() {
+async fn what_else_a_directory_says_is_no_matter() {
     let fake = FakeCa::start().await;
     let mut body = directory();
-    body["meta"] = json!({
-        "termsOfService": "https://ca.test/terms",
-        "externalAccountRequired": true,
-        "caaIdentities": ["ca.test"],
-        "profiles": { "classic": "https://ca.test/classic" },
-    });
+    body["meta"] = json!({ "caaIdentities": null, "profiles": { "classic": 1 } });
     body["a random key"] = json!("https://community.letsencrypt.org/t/33417");
     fake.reply("/dir", [Reply::json(200, &body)]);
-    let meta = fetch(&fake.ca()).await.unwrap().meta;
-    assert_eq!(
-        meta.terms_of_service.as_deref(),
-        Some("https://ca.test/terms")
-    );
-    assert!(meta.external_account_required);
-    assert_eq!(meta.caa_identities, ["ca.test"]);
-    assert_eq!(meta.profiles["classic"], "https://ca.test/classic");
-
-    body["meta"] = json!({ "caaIdentities": null, "profiles": null });
-    fake.reply("/dir", [Reply::json(200, &body)]);
-    assert_eq!(fetch(&fake.ca()).await.unwrap().meta, Meta::default());
+    let renewal_info = fetch(&fake.ca()).await.unwrap().renewal_info;
+    assert_eq!(renewal_info, Some(fake.url("/renewal-info")));
 }
 
 #[tokio::test]
