@@ -103,6 +103,8 @@ pub struct Refusal {
     pub status: u16,
     /// What the CA says, if it says it in a problem document.
     pub problem: Option<Problem>,
+    /// Whether it came as a web page: so speak servers in between, and no CA.
+    pub is_web_page: bool,
     /// When the CA wants to be asked again, as it was said; not clamped.
     pub retry_after: Option<Timestamp>,
     /// The terms of service that must be agreed to (RFC 8555 §7.3.3).
@@ -177,29 +179,27 @@ impl AcmeError {
         self.problem_type() == Some(ProblemType::AccountDoesNotExist)
     }
 
-    /// Whether the CA itself, in a problem document, says that it no longer knows the order or denies
-    /// that it is ours: drop it.
+    /// Whether the CA no longer knows the order, or denies that it is ours: drop it.
     ///
-    /// What is missing while the certificate is fetched is the certificate: one server of the CA may
-    /// lag behind another, and dropping the order would lose what was issued. If the order itself is
-    /// gone, the next look at it tells.
+    /// Only the look at the order itself tells. What is missing elsewhere, first of all the certificate,
+    /// may be so because one server of the CA lags behind another, and dropping the order would lose
+    /// what was issued. A web page does not tell either: some CAs say 404 and no more, but none says it
+    /// in HTML.
     pub fn order_is_gone(&self) -> bool {
-        let order_was_asked_for = self.is_about_an_order() && self.operation != Operation::Download;
         let Cause::Refused(refusal) = &self.cause else {
             return false;
         };
-        let denied = refusal.status == 403
-            && refusal.problem_type() == Some(ProblemType::Unauthorized)
-            && self.operation == Operation::ReadOrder;
-        order_was_asked_for
+        let denied =
+            refusal.status == 403 && refusal.problem_type() == Some(ProblemType::Unauthorized);
+        self.operation == Operation::ReadOrder
             && !self.account_is_gone()
-            && refusal.problem.is_some()
+            && !refusal.is_web_page
             && (refusal.is_not_found() || denied)
     }
 
-    /// Whether it says nothing against the order under way: the order was not asked about, or a
-    /// server in between answered with a page of its own. Only that something is not found, told
-    /// again and again, is believed without a problem document: some CAs say no more.
+    /// Whether it says nothing against the order under way, however often it comes: the order was not
+    /// asked about, or a server in between answered in the CA's place. That something is not found is
+    /// believed without a problem document if it is told again and again.
     pub fn leaves_the_order_open(&self) -> bool {
         let page = match &self.cause {
             Cause::Refused(refusal) => refusal.problem.is_none() && !refusal.is_not_found(),
@@ -342,6 +342,7 @@ impl Refusal {
         Self {
             status: recorded.answer.status.as_u16(),
             retry_after: recorded.retry_after().or(said),
+            is_web_page: recorded.answer.body.trim_ascii_start().starts_with(b"<"),
             terms_of_service: recorded.link("terms-of-service"),
             problem,
         }

@@ -102,15 +102,15 @@ impl AcmeError {
         let during = During::Request(self.operation);
         let outlook = match &refusal.problem {
             // The order is dropped and a new one is placed on the ladder.
-            Some(_) if self.order_is_gone() => Some(Outlook::Transient),
+            Some(_) | None if self.order_is_gone() => Some(Outlook::Transient),
             Some(problem) => of_problem(problem, during, refusal.retry_after.is_some()),
             None => None,
         };
-        let outlook = match outlook.unwrap_or_else(|| of_status_alone(refusal)) {
+        let mut outlook = outlook.unwrap_or_else(|| of_status_alone(refusal));
+        if outlook == Outlook::Permanent && self.may_be_an_accident(refusal) {
             // A server that lags behind, or one in between with a page of its own.
-            Outlook::Permanent if self.may_be_an_accident(refusal) => Outlook::Dubious,
-            outlook => outlook,
-        };
+            outlook = Outlook::Dubious;
+        }
         Verdict {
             code: code.map_or_else(of_status, str::to_owned),
             outlook,
@@ -122,8 +122,8 @@ impl AcmeError {
     /// Whether a refusal for good may be none, and the order with what was issued for it would be
     /// thrown away for nothing.
     fn may_be_an_accident(&self, refusal: &Refusal) -> bool {
-        self.operation == Operation::Download
-            || self.is_about_an_order() && refusal.problem.is_none()
+        let hidden = refusal.problem.is_none() || refusal.is_not_found();
+        self.operation == Operation::Download || self.is_about_an_order() && hidden
     }
 
     /// What a refusal is about: no more and no less than the CA says.

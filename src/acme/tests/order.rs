@@ -410,6 +410,7 @@ async fn what_the_ca_no_longer_knows_is_gone() {
         ("not found", problem(404, "malformed"), true),
         ("not ours", problem(403, "unauthorized"), true),
         ("gone", problem(410, "malformed"), true),
+        ("not found, and no more", Reply::text(404, ""), true),
         ("a bad request", problem(400, "malformed"), false),
         ("a limit", problem(403, "rateLimited"), false),
         ("a fault", problem(500, "serverInternal"), false),

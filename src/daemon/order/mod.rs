@@ -400,6 +400,7 @@ mod tests {
                 detail: None,
                 subproblems: Vec::new(),
             }),
+            is_web_page: kind.is_none(),
             retry_after: None,
             terms_of_service: None,
         }))

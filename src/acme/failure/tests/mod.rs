@@ -21,6 +21,7 @@ fn refusal(status: u16, problem: Option<Problem>, retry_after: Option<Timestamp>
     Cause::Refused(Box::new(Refusal {
         status,
         problem,
+        is_web_page: false,
         retry_after: retry_after.or(said),
         terms_of_service: None,
     }))
@@ -280,9 +281,15 @@ fn a_vanished_order_is_replaced_on_the_ladder() {
             Some(ProblemType::Malformed),
             true,
         ),
-        (Operation::Finalize, 404, Some(ProblemType::Malformed), true),
-        (Operation::Finalize, 404, None, false),
-        (Operation::ReadOrder, 404, None, false),
+        (Operation::ReadOrder, 404, None, true),
+        (Operation::ReadOrder, 403, None, false),
+        (Operation::Validate, 404, None, false),
+        (
+            Operation::Finalize,
+            404,
+            Some(ProblemType::Malformed),
+            false,
+        ),
         (
             Operation::Download,
             404,

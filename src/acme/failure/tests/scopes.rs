@@ -49,45 +49,46 @@ fn a_rate_limit_stops_what_it_is_about() {
             "slow down, retry after 2027-01-15 08:30:00 UTC",
             Scope::Here,
         ),
-        // Nothing that is ordered would ask whether these are closed.
-        (
-            "too many failed authorizations (5) for \"x.example.com\" in the last 1h0m0s, retry after \
-             2027-01-15 08:30:00 UTC",
-            Scope::Here,
-        ),
-        (
-            "too many certificates (50) already issued for \"le.com\" in the last 168h0m0s, retry \
-             after 2027-01-15 08:30:00 UTC",
-            Scope::Here,
-        ),
-        (
-            "too many failed authorizations (5) for \"w.example.com\" in the last 1h0m0s, retry after \
-             2027-01-15 08:30:00 UTC",
-            Scope::Name {
-                directory: directory(),
-                name: "*.w.example.com".into(),
-            },
-        ),
     ];
+    for (detail, scope) in cases {
+        check_limit(detail, &scope);
+    }
+}
+
+/// What is quoted closes only what is asked about by the names of the order.
+#[test]
+fn a_rate_limit_for_what_was_not_ordered_stops_this_order() {
+    let limited = |name: &str| {
+        format!(
+            "too many failed authorizations (5) for \"{name}\" in the last 1h0m0s, retry after \
+             2027-01-15 08:30:00 UTC"
+        )
+    };
+    check_limit(&limited("x.example.com"), &Scope::Here);
+    let wildcard = Scope::Name {
+        directory: DIRECTORY.to_owned(),
+        name: "*.w.example.com".into(),
+    };
+    check_limit(&limited("w.example.com"), &wildcard);
+    let neighbour = "too many certificates (50) already issued for \"le.com\" in the last 168h0m0s, \
+                     retry after 2027-01-15 08:30:00 UTC";
+    check_limit(neighbour, &Scope::Here);
+}
+
+/// Checks what a limit with this text, which names half past eight, is about.
+#[track_caller]
+fn check_limit(detail: &str, scope: &Scope) {
     let names = ["v.example.com", "*.v.example.com", "*.w.example.com"];
     let names = names.map(|name| name.parse::<DnsName>().unwrap()).into();
-    for (detail, scope) in cases {
-        let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
-        let error = AcmeError::new(Operation::NewOrder, cause).with_names(&names);
-        let failure = error.failure(NOW, DIRECTORY);
-        assert_eq!(failure.scope, scope, "{detail}");
-        assert_eq!(
-            classes(&failure),
-            [Class::After, Class::Backoff],
-            "{detail}"
-        );
-        assert_eq!(
-            failure.not_before,
-            Some("2027-01-15T08:30:00Z".parse().unwrap()),
-            "{detail}"
-        );
-        assert!(!failure.clamped);
-    }
+    let cause = refusal(429, Some(problem(ProblemType::RateLimited, detail)), None);
+    let error = AcmeError::new(Operation::NewOrder, cause).with_names(&names);
+    let failure = error.failure(NOW, DIRECTORY);
+    assert_eq!(failure.scope, *scope, "{detail}");
+    let course = classes(&failure);
+    assert_eq!(course, [Class::After, Class::Backoff], "{detail}");
+    let until = Some("2027-01-15T08:30:00Z".parse().unwrap());
+    assert_eq!(failure.not_before, until, "{detail}");
+    assert!(!failure.clamped);
 }
 
 #[test]
