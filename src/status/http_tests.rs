@@ -1,4 +1,6 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
 
 use reqwest::Method;
 use serde_json::Value;
@@ -221,6 +223,74 @@ async fn ready_means_that_due_work_is_searched_for() {
     let late = server.get("/readyz").await;
     assert_eq!(late.status, 503);
     assert!(late.body.contains("does not run"), "{}", late.body);
+}
+
+/// What interface.md promises of `/metrics`, with a sample in every family.
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let server = Server::start().await;
+    server.metrics.action("look", true, Duration::from_secs(1));
+    server.metrics.tick(Duration::from_millis(3));
+    server.metrics.beat(now());
+    let text = server.get("/metrics").await.body;
+    let mut check = std::process::Command::new(promtool())
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool: run tests/setup.sh");
+    let mut questions = check.stdin.take().unwrap();
+    io::Write::write_all(&mut questions, text.as_bytes()).unwrap();
+    drop(questions);
+    let output = check.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+}
+
+/// Where `tests/setup.sh` puts it, or the one on `PATH`.
+fn promtool() -> PathBuf {
+    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/usr/bin/promtool");
+    let unpacked = PathBuf::from(unpacked);
+    if unpacked.exists() {
+        unpacked
+    } else {
+        "promtool".into()
+    }
+}
+
+#[tokio::test]
+async fn without_its_store_everything_but_the_process_is_out_of_service() {
+    let server = Server::start().await;
+    server.metrics.beat(now());
+    assert_eq!(server.get("/readyz").await.status, 200);
+    // As by a disk that lost pages of the file.
+    let database = server.folder.path().join("state.db");
+    let url = format!("sqlite://{}", database.display());
+    let damage = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let lost = sqlx::query("DROP TABLE deadlines").execute(&damage).await;
+    lost.unwrap();
+    assert_eq!(server.get("/healthz").await.status, 200);
+    let ready = server.get("/readyz").await;
+    assert_eq!(
+        (ready.status, ready.body.as_str()),
+        (503, "the store cannot be read\n")
+    );
+    for path in ["/", "/certificates/video", "/metrics"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        let said = answer.body.starts_with("the store cannot be read: ");
+        assert!(said, "{path}: {}", answer.body);
+    }
+    for path in ["/api/v1/certificates", "/api/v1/certificates/video"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(
+            error.starts_with("the store cannot be read: "),
+            "{path}: {error}"
+        );
+    }
 }
 
 #[tokio::test]
