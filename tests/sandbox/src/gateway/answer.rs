@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 
+use super::fault::RawAnswer;
 use super::refusal::Refusal;
 use super::request::Request;
 
@@ -62,17 +63,18 @@ impl Envelope {
             "Recommend": format!("https://api.aliyun.com/troubleshoot?q={}", refusal.code),
         });
         let mut response = self.document(status(refusal.status), "Error", &body);
-        for (name, value) in &refusal.headers {
-            let name = HeaderName::try_from(name).expect("a scripted header has a valid name");
-            let value = HeaderValue::try_from(value).expect("a scripted header has a valid value");
-            response.headers_mut().insert(name, value);
-        }
+        set_headers(&mut response, &refusal.headers);
         response
     }
 
-    /// A scripted text.
-    pub(super) fn raw(&self, code: u16, content_type: &str, body: String) -> Response<Body> {
-        self.response(status(code), content_type, body)
+    /// A scripted answer of somebody else: without a request id.
+    pub(super) fn raw(&self, answer: RawAnswer) -> Response<Body> {
+        let mut response = Response::new(Body::from(answer.body));
+        *response.status_mut() = status(answer.status);
+        let date = ("date".to_owned(), http_date(self.now));
+        set_headers(&mut response, &[date]);
+        set_headers(&mut response, &answer.headers);
+        response
     }
 
     fn document(&self, status: StatusCode, root: &str, body: &Value) -> Response<Body> {
@@ -100,6 +102,14 @@ impl Envelope {
             &self.request_id,
         );
         response
+    }
+}
+
+fn set_headers(response: &mut Response<Body>, headers: &[(String, String)]) {
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).expect("a scripted header has a valid name");
+        let value = HeaderValue::try_from(value).expect("a scripted header has a valid value");
+        response.headers_mut().insert(name, value);
     }
 }
 

@@ -101,6 +101,7 @@ impl Call {
 pub struct Calls {
     log: Mutex<Vec<Call>>,
     keys_in_urls: Mutex<usize>,
+    panics: Mutex<usize>,
 }
 
 impl Calls {
@@ -141,6 +142,14 @@ impl Calls {
     pub fn assert_no_key_in_url(&self) {
         let count = self.keys_in_urls();
         assert_eq!(count, 0, "{count} request(s) had SSLPri in the URL");
+    }
+
+    pub(super) fn panics(&self) -> usize {
+        *locked(&self.panics)
+    }
+
+    pub(super) fn note_panic(&self) {
+        *locked(&self.panics) += 1;
     }
 
     pub(super) fn note_key_in_url(&self) {

@@ -17,15 +17,10 @@ pub enum Disturbance {
     Refuse(Refusal),
     /// It is performed and reported as refused.
     PerformThenRefuse(Refusal),
-    /// It is not performed; the answer is some text, as a proxy sends it.
-    Raw {
-        /// The HTTP status.
-        status: u16,
-        /// The media type.
-        content_type: String,
-        /// The body.
-        body: String,
-    },
+    /// It is not performed; a proxy answers instead.
+    Raw(RawAnswer),
+    /// It is performed; a proxy answers instead.
+    PerformThenRaw(RawAnswer),
     /// It is performed and answered late, even for a caller who has left by then.
     Delay(Duration),
     /// It is performed at once and answered late.
@@ -36,14 +31,39 @@ pub enum Disturbance {
     PerformThenHangUp,
 }
 
-impl Disturbance {
-    /// An HTML page of a proxy that found no gateway behind it, status 502.
-    pub fn bad_gateway() -> Self {
-        Self::Raw {
-            status: 502,
-            content_type: "text/html".to_owned(),
-            body: "<html><body><h1>502 Bad Gateway</h1></body></html>".to_owned(),
+/// An answer that is not the gateway's: some text, as a proxy sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers besides the usual ones.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl RawAnswer {
+    /// An HTML page that says nothing but a status.
+    pub fn page(status: u16) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), "text/html".to_owned())],
+            body: format!("<html><body><h1>{status}</h1></body></html>"),
         }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl Disturbance {
+    /// The page of a proxy that found no gateway behind it, status 502.
+    pub fn bad_gateway() -> Self {
+        Self::Raw(RawAnswer::page(502))
     }
 }
 

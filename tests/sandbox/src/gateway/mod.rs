@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 pub use access::{AccessKey, KeyState};
 pub use calls::{Call, Calls, Outcome};
-pub use fault::{Disturbance, Fault, Faults};
+pub use fault::{Disturbance, Fault, Faults, RawAnswer};
 pub use refusal::Refusal;
 
 use crate::pem::KeyForms;
@@ -120,7 +120,12 @@ impl Gateway {
     }
 
     /// The log of calls.
+    ///
+    /// # Panics
+    /// If the gateway panicked: its callers saw a connection that was closed, which tests script.
     pub fn calls(&self) -> &Calls {
+        let panics = self.shared.calls.panics();
+        assert_eq!(panics, 0, "the gateway panicked; its log says why");
         &self.shared.calls
     }
 

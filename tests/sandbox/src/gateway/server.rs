@@ -23,7 +23,7 @@ use super::Shared;
 use super::action::Action;
 use super::answer::Envelope;
 use super::calls::{Call, Outcome};
-use super::fault::Disturbance;
+use super::fault::{Disturbance, RawAnswer};
 use super::refusal::Refusal;
 use super::request::Request;
 
@@ -57,9 +57,15 @@ async fn handle(
 ) -> Response<Body> {
     let request = Request::read(method, &uri, &headers, &body);
     // In a task of its own: a caller who leaves does not stop what was begun.
-    let course = tokio::spawn(async move { answer(&shared, &request).await });
-    if let Ok(Some(response)) = course.await {
-        return response;
+    let course = {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move { answer(&shared, &request).await })
+    };
+    match course.await {
+        Ok(Some(response)) => return response,
+        // For the caller that is a connection that was closed, as on script: it is noted apart.
+        Err(error) if error.is_panic() => shared.calls.note_panic(),
+        Ok(None) | Err(_) => {}
     }
     severance.sever();
     Response::default()
@@ -109,15 +115,11 @@ async fn perform(
             performed: perform().is_ok(),
             ..Course::unperformed(Told::Refused(refusal))
         },
-        Some(Disturbance::Raw {
-            status,
-            content_type,
-            body,
-        }) => Course::unperformed(Told::Raw {
-            status,
-            content_type,
-            body,
-        }),
+        Some(Disturbance::Raw(answer)) => Course::unperformed(Told::Raw(answer)),
+        Some(Disturbance::PerformThenRaw(answer)) => Course {
+            performed: perform().is_ok(),
+            ..Course::unperformed(Told::Raw(answer))
+        },
         Some(Disturbance::Delay(delay)) => {
             tokio::time::sleep(delay).await;
             Course::usual(perform())
@@ -164,11 +166,7 @@ impl Course {
 enum Told {
     Success(Value),
     Refused(Refusal),
-    Raw {
-        status: u16,
-        content_type: String,
-        body: String,
-    },
+    Raw(RawAnswer),
     Nothing,
 }
 
@@ -180,7 +178,7 @@ impl Told {
                 status: refusal.status,
                 code: refusal.code.clone(),
             },
-            Self::Raw { status, .. } => Outcome::Raw(*status),
+            Self::Raw(answer) => Outcome::Raw(answer.status),
             Self::Nothing => Outcome::HungUp,
         }
     }
@@ -189,11 +187,7 @@ impl Told {
         match self {
             Self::Success(body) => Some(envelope.success(body)),
             Self::Refused(refusal) => Some(envelope.refusal(&refusal)),
-            Self::Raw {
-                status,
-                content_type,
-                body,
-            } => Some(envelope.raw(status, &content_type, body)),
+            Self::Raw(answer) => Some(envelope.raw(answer)),
             Self::Nothing => None,
         }
     }
