@@ -24,10 +24,10 @@
 //! | module | is | may import |
 //! |---|---|---|
 //! | [`name`] [`time`] [`secret`] | words that everyone uses | nothing of ours |
-//! | [`retry`] | what a failure asks of us | `time` |
+//! | [`retry`] | what a failure asks of us, and until when | `time` |
 //! | [`certificate`] | certificates, parsed once | `name time secret retry` |
 //! | [`clock`] | the only reader of wall time | `name time secret retry` |
-//! | [`keys`] | private keys and requests | `certificate name time secret retry` |
+//! | [`keys`] | private keys and requests (a key's kind is a word of [`certificate`]) | `certificate name time secret retry` |
 //! | [`net`] | the HTTP client with its limits | `name time secret retry` |
 //! | [`dns`] | asking resolvers and name servers | `name time secret retry` |
 //! | [`renewal`] | **the core**: spec, record, decision, events; pure | `name time certificate retry` |
@@ -47,8 +47,9 @@
 //! - Nothing under `renewal/` awaits, reads a clock, rolls dice or logs.
 //! - Only `store/` writes files. Only `clock.rs` reads wall time. Only `net.rs` builds HTTP clients.
 //! - Only `daemon/` spawns tasks and rolls dice. Only `cli/` prints, exits or sees `anyhow`.
-//! - `acme` knows no DNS and `solver` no ACME: `daemon/issue.rs` introduces them.
-//! - Nothing below `cli`, `daemon/mod.rs` and `daemon/build.rs` imports `config`.
+//! - `acme` knows no DNS and `solver` no ACME: `daemon/order/` and `daemon/proof/` introduce them.
+//! - Nothing below `cli`, `daemon/mod.rs` and `daemon/build.rs`, which makes the adapters from their
+//!   settings, imports `config`.
 //! - An adapter tries once and reports. The one ladder of retries is `renewal/backoff.rs`.
 //! - A private key is never in a URL, a log, an alert, a metric, a page or an error message.
 //!
@@ -80,7 +81,6 @@ pub mod time;
 pub mod secret;
 pub mod retry;
 pub mod certificate;
-pub mod cli;
 pub mod clock;
 pub mod keys;
 pub mod net;
@@ -100,3 +100,4 @@ pub mod store;
 pub mod status;
 pub mod config;
 pub mod daemon;
+pub mod cli;
