@@ -223,11 +223,13 @@ impl Dns {
         })
     }
 
-    /// Looks a name up at the configured authorities, or where there are none or none answers, at
-    /// the recursive resolvers.
+    /// Looks a name up at the configured authorities, or where none of them answers as an authority
+    /// for the name, at the recursive resolvers.
     async fn look_up(&self, name: &Name, kind: RecordType) -> Result<Reply, DnsError> {
         for &server in &self.settings.authoritative {
-            if let Ok(answer) = ask(server, name, kind).await {
+            if let Ok(answer) = ask(server, name, kind).await
+                && answer.metadata.authoritative
+            {
                 let zone = authority_in(answer.answers.iter().chain(&answer.authorities));
                 let answers = answer.into_message().answers;
                 return Ok(Reply { answers, zone });
@@ -265,13 +267,13 @@ impl Dns {
             let config = ResolverConfig::from_name_servers(servers);
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
-        forget_everything(builder.options_mut());
+        answer_from_the_network(builder.options_mut());
         builder.build().map_err(unusable)
     }
 }
 
-/// Sets a resolver up to answer from the network alone.
-fn forget_everything(options: &mut ResolverOpts) {
+/// Sets a resolver up to answer from the network alone, within the limits of this module.
+fn answer_from_the_network(options: &mut ResolverOpts) {
     options.cache_size = 0;
     options.timeout = ANSWER_TIMEOUT;
     options.use_hosts_file = ResolveHosts::Never;

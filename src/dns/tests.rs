@@ -362,12 +362,22 @@ async fn a_silent_server_is_given_up() {
 #[tokio::test]
 async fn authorities_that_do_not_know_are_passed_over_for_the_resolvers() {
     let script = Script::zone("example.com").with("a.example.com", alias("x.example.com"));
-    let dns = Dns::new(DnsSettings {
-        resolvers: vec![script.serve().await],
-        authoritative: vec![Script::zone("example.net").serve().await],
-    });
-    let end = dns.follow_aliases("a.example.com").await.unwrap();
-    assert_eq!(end, "x.example.com");
+    let resolver = script.serve().await;
+    let without_authority = Script {
+        not_an_authority: true,
+        ..Script::zone("example.com")
+    };
+    for (case, script) in [
+        ("refuses", Script::zone("example.net")),
+        ("answers without authority", without_authority),
+    ] {
+        let dns = Dns::new(DnsSettings {
+            resolvers: vec![resolver],
+            authoritative: vec![script.serve().await],
+        });
+        let end = dns.follow_aliases("a.example.com").await.unwrap();
+        assert_eq!(end, "x.example.com", "{case}");
+    }
 }
 
 #[test]
