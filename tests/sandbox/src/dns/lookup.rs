@@ -198,7 +198,7 @@ fn soa(zone: &Zone) -> Option<Record> {
     let [server] = zone.name_servers();
     let data = SOA::new(
         absolute(&server)?,
-        absolute(&format!("hostmaster.{}", zone.name))?,
+        absolute(&format!("hostmaster.{}", zone.ascii))?,
         1,
         3600,
         600,
@@ -206,7 +206,7 @@ fn soa(zone: &Zone) -> Option<Record> {
         // How long a resolver may remember that there was nothing, in seconds (RFC 2308 5).
         1,
     );
-    let owner = absolute(&zone.name)?;
+    let owner = absolute(&zone.ascii)?;
     Some(Record::from_rdata(
         owner,
         INFRASTRUCTURE_TTL,
@@ -218,7 +218,7 @@ fn name_servers(zone: &Zone) -> Option<Record> {
     let [server] = zone.name_servers();
     let data = RData::NS(NS(absolute(&server)?));
     Some(Record::from_rdata(
-        absolute(&zone.name)?,
+        absolute(&zone.ascii)?,
         INFRASTRUCTURE_TTL,
         data,
     ))

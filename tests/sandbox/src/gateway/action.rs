@@ -77,6 +77,11 @@ impl Action {
         }
     }
 
+    /// Whether it changes a DNS zone.
+    pub(super) fn edits_a_zone(self) -> bool {
+        matches!(self, Self::AddDomainRecord | Self::DeleteDomainRecord)
+    }
+
     fn version(self) -> &'static str {
         match self {
             Self::SetVodDomainSslCertificate

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::paging::{Page, PageRules};
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::world::{Record, RecordKind, State, Zone};
+use crate::world::{self, Record, RecordKind, State, Zone};
 
 const MAX_TTL: i64 = 86_400;
 
@@ -45,7 +45,7 @@ pub(super) fn delete_record(state: &mut State, request: &Request) -> Result<Valu
         .required("RecordId")?
         .parse()
         .map_err(|_| Refusal::invalid("RecordId"))?;
-    for zone in state.zones.values_mut() {
+    for zone in state.zones.values_mut().filter(|zone| !zone.foreign) {
         if let Some(index) = zone.records.iter().position(|record| record.id == id) {
             zone.records.remove(index);
             return Ok(json!({ "RecordId": id.to_string() }));
@@ -69,7 +69,8 @@ pub(super) fn domain_records(state: &State, request: &Request) -> Result<Value, 
 /// `DescribeSubDomainRecords`.
 pub(super) fn sub_domain_records(state: &State, request: &Request) -> Result<Value, Refusal> {
     let page = Page::read(request, SUB_DOMAIN_PAGES)?;
-    let name = request.required("SubDomain")?.to_ascii_lowercase();
+    let name = request.required("SubDomain")?.to_lowercase();
+    let ascii = world::to_ascii(&name);
     // Without the zone the gateway takes the last two labels for it.
     let zone = zone_named(
         state,
@@ -78,7 +79,7 @@ pub(super) fn sub_domain_records(state: &State, request: &Request) -> Result<Val
             .unwrap_or_else(|| last_two_labels(&name)),
     )?;
     let rr = zone
-        .relative(&name)
+        .relative(&ascii)
         .ok_or_else(|| Refusal::invalid("SubDomain"))?;
     let kind = request.optional("Type");
     let found = zone
@@ -97,6 +98,7 @@ pub(super) fn domains(state: &State, request: &Request) -> Result<Value, Refusal
     let found: Vec<Value> = state
         .zones
         .values()
+        .filter(|zone| !zone.foreign)
         .filter(|zone| zone.name == keyword || (!exact && zone.name.contains(keyword)))
         .map(listed_zone)
         .collect();
@@ -117,9 +119,30 @@ pub(super) fn domain_info(state: &State, request: &Request) -> Result<Value, Ref
     Ok(info)
 }
 
+/// The zone that an edit changes; none where it will be refused.
+pub(super) fn edited_zone(state: &State, request: &Request) -> Option<String> {
+    if let Some(name) = request.optional("DomainName") {
+        return zone_named(state, name).ok().map(|zone| zone.name.clone());
+    }
+    let id: i64 = request.optional("RecordId")?.parse().ok()?;
+    let holds = |zone: &&Zone| zone.records.iter().any(|record| record.id == id);
+    let zone = state.zones.values().find(holds)?;
+    Some(zone.name.clone())
+}
+
+/// The answer to an edit of a zone while another one is under way.
+pub(super) fn edit_under_way() -> Refusal {
+    bad(
+        "LastOperationNotFinished",
+        "The last operation is not finished. Try again later.",
+    )
+}
+
+/// A zone of the account. It is known by its Unicode name only: A-labels are refused (seen by
+/// external-dns, pull request 6141).
 fn zone_named<'a>(state: &'a State, name: &str) -> Result<&'a Zone, Refusal> {
-    let zone = state.zones.get(&name.to_ascii_lowercase());
-    zone.ok_or_else(unknown_zone)
+    let zone = state.zones.get(&name.to_lowercase());
+    zone.filter(|zone| !zone.foreign).ok_or_else(unknown_zone)
 }
 
 fn unknown_zone() -> Refusal {
@@ -263,7 +286,7 @@ fn listed_zone(zone: &Zone) -> Value {
     json!({
         "DomainId": format!("00efd71a-770e-4255-b54e-{:0>12}", zone.name.len()),
         "DomainName": zone.name,
-        "PunyCode": zone.name,
+        "PunyCode": zone.ascii,
         // The samples show this flag as text and the next one as a flag.
         "AliDomain": "true",
         "InstanceExpired": false,

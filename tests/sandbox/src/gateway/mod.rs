@@ -17,8 +17,10 @@ mod server;
 mod signature;
 mod vod;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
@@ -31,6 +33,8 @@ pub use refusal::Refusal;
 use crate::pem::KeyForms;
 use crate::world::World;
 use access::Guard;
+use action::Action;
+use request::Request;
 
 /// Whether the same content may be uploaded again under its own name for its own domain.
 ///
@@ -50,6 +54,9 @@ pub struct Settings {
     pub reupload: Reupload,
     /// The key encodings that an upload may use.
     pub key_forms: KeyForms,
+    /// How long an edit of a DNS zone takes. Another edit of the zone meanwhile is refused with
+    /// `LastOperationNotFinished`.
+    pub zone_edit: Duration,
 }
 
 impl Default for Settings {
@@ -57,6 +64,7 @@ impl Default for Settings {
         Self {
             reupload: Reupload::Accept,
             key_forms: KeyForms::Traditional,
+            zone_edit: Duration::ZERO,
         }
     }
 }
@@ -75,6 +83,8 @@ struct Shared {
     world: World,
     guard: Guard,
     settings: Mutex<Settings>,
+    /// Until when each zone is being edited.
+    zone_edits: Mutex<BTreeMap<String, Instant>>,
     faults: Faults,
     calls: Calls,
     clock_offset: Mutex<SignedDuration>,
@@ -95,6 +105,7 @@ impl Gateway {
             world,
             guard,
             settings: Mutex::default(),
+            zone_edits: Mutex::default(),
             faults: Faults::default(),
             calls: Calls::default(),
             clock_offset: Mutex::default(),
@@ -157,6 +168,24 @@ impl Shared {
 
     fn settings(&self) -> Settings {
         *locked(&self.settings)
+    }
+
+    /// Begins what a request asks for; gives how long it takes.
+    fn begin(&self, action: Action, request: &Request) -> Result<Duration, Refusal> {
+        let takes = self.settings().zone_edit;
+        if !action.edits_a_zone() || takes.is_zero() {
+            return Ok(Duration::ZERO);
+        }
+        let Some(zone) = alidns::edited_zone(&self.world.lock(), request) else {
+            return Ok(Duration::ZERO);
+        };
+        let now = Instant::now();
+        let mut edits = locked(&self.zone_edits);
+        if edits.get(&zone).is_some_and(|until| *until > now) {
+            return Err(alidns::edit_under_way());
+        }
+        edits.insert(zone, now + takes);
+        Ok(takes)
     }
 }
 

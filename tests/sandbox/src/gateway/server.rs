@@ -109,7 +109,13 @@ async fn perform(
 ) -> Course {
     let perform = || action.perform(&shared.world, shared.settings(), shared.now(), request);
     match disturbance {
-        None => Course::usual(perform()),
+        None => match shared.begin(action, request) {
+            Ok(pause) => Course {
+                pause,
+                ..Course::usual(perform())
+            },
+            Err(refusal) => Course::unperformed(Told::Refused(refusal)),
+        },
         Some(Disturbance::Refuse(refusal)) => Course::unperformed(Told::Refused(refusal)),
         Some(Disturbance::PerformThenRefuse(refusal)) => Course {
             performed: perform().is_ok(),

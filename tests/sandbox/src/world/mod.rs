@@ -13,6 +13,7 @@ use std::time::Instant;
 pub use vod::{
     Binding, CertRegion, CertSource, Change, DomainStatus, Env, Https, StoredCertificate, VodDomain,
 };
+pub(crate) use zone::to_ascii;
 pub use zone::{Record, RecordKind, Zone};
 
 use crate::pem::Pair;
@@ -47,6 +48,15 @@ impl World {
     /// Adds a DNS zone without records.
     pub fn add_zone(&self, name: &str) {
         let zone = Zone::new(name);
+        self.lock().zones.insert(name.to_owned(), zone);
+    }
+
+    /// Adds a DNS zone of somebody else: name servers answer for it, the account does not have it.
+    pub fn add_foreign_zone(&self, name: &str) {
+        let zone = Zone {
+            foreign: true,
+            ..Zone::new(name)
+        };
         self.lock().zones.insert(name.to_owned(), zone);
     }
 
@@ -174,13 +184,13 @@ impl State {
         })
     }
 
-    /// The longest zone that `name` lies in.
+    /// The longest zone that `name`, in A-labels, lies in.
     pub(crate) fn zone_for_name(&self, name: &str) -> Option<&Zone> {
         let within = |zone: &&Zone| zone.relative(name).is_some();
         self.zones
             .values()
             .filter(within)
-            .max_by_key(|zone| zone.name.len())
+            .max_by_key(|zone| zone.ascii.len())
     }
 
     fn existing_domain(&mut self, name: &str) -> &mut VodDomain {

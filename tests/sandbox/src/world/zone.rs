@@ -74,8 +74,13 @@ impl Record {
 /// A DNS zone.
 #[derive(Debug, Clone)]
 pub struct Zone {
-    /// Its name, in lower case without a final dot.
+    /// Its name as the API writes it: in lower case without a final dot, with Unicode where the name
+    /// has some.
     pub name: String,
+    /// Its name as DNS writes it: the same in A-labels.
+    pub ascii: String,
+    /// Whether it is somebody else's: name servers answer for it, but the account does not have it.
+    pub foreign: bool,
     /// The least TTL it takes, in seconds.
     pub min_ttl: u32,
     /// Its records, oldest first.
@@ -87,14 +92,16 @@ impl Zone {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            ascii: to_ascii(name),
+            foreign: false,
             min_ttl: Record::DEFAULT_TTL,
             records: Vec::new(),
         }
     }
 
-    /// The part of `name` below the zone (`@` for the zone itself); none outside.
+    /// The part of `name`, in A-labels, below the zone (`@` for the zone itself); none outside.
     pub fn relative<'a>(&self, name: &'a str) -> Option<&'a str> {
-        let rest = name.strip_suffix(self.name.as_str())?;
+        let rest = name.strip_suffix(self.ascii.as_str())?;
         if rest.is_empty() {
             return Some("@");
         }
@@ -103,7 +110,15 @@ impl Zone {
 
     /// The names of its servers.
     pub fn name_servers(&self) -> [String; 1] {
-        [format!("ns1.{}", self.name)]
+        [format!("ns1.{}", self.ascii)]
+    }
+}
+
+/// A name in lower-case A-labels.
+pub(crate) fn to_ascii(name: &str) -> String {
+    match url::Host::parse(name) {
+        Ok(url::Host::Domain(ascii)) => ascii,
+        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) | Err(_) => name.to_ascii_lowercase(),
     }
 }
 
@@ -124,5 +139,8 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(zone.relative(name), expected, "{name}");
         }
+        let zone = Zone::new("例子.com");
+        assert_eq!(zone.relative("_a.xn--fsqu00a.com"), Some("_a"));
+        assert_eq!(to_ascii("_A.例子.com"), "_a.xn--fsqu00a.com");
     }
 }

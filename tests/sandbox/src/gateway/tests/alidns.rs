@@ -174,6 +174,64 @@ async fn records_of_one_name_are_found_by_the_whole_name() {
 }
 
 #[tokio::test]
+async fn a_zone_is_known_by_its_unicode_name_only() {
+    const ACTION: &str = "DescribeSubDomainRecords";
+    let (world, gateway) = started().await;
+    world.add_zone("例子.com");
+    let unicode = ("DomainName", "例子.com");
+    let record = [("RR", "a"), ("Value", "text"), TXT];
+    let add = async |zone| {
+        let given: Vec<_> = record.iter().copied().chain([zone]).collect();
+        code(&gateway, "AddDomainRecord", &given).await
+    };
+    let refused = add(("DomainName", "xn--fsqu00a.com")).await;
+    assert_eq!(refused, "InvalidDomainName.NoExist");
+    assert_eq!(add(unicode).await, "");
+    let name = ("SubDomain", "a.例子.com");
+    assert_eq!(values(&gateway, ACTION, &[name, unicode]).await, ["text"]);
+    let keyword = [("KeyWord", "例子.com"), ("SearchMode", "EXACT")];
+    let listed = call(&gateway, "DescribeDomains", &keyword).await.json();
+    assert_eq!(
+        listed["Domains"]["Domain"][0]["PunyCode"],
+        "xn--fsqu00a.com"
+    );
+}
+
+#[tokio::test]
+async fn a_zone_of_somebody_else_is_not_in_the_account() {
+    let (world, gateway) = started().await;
+    world.add_foreign_zone("example.net");
+    let zone = ("DomainName", "example.net");
+    let unknown = code(&gateway, "DescribeDomainRecords", &[zone]).await;
+    assert_eq!(unknown, "InvalidDomainName.NoExist");
+    let all = call(&gateway, "DescribeDomains", &[]).await.json();
+    assert_eq!(all["TotalCount"], 1);
+}
+
+#[tokio::test]
+async fn edits_of_one_zone_must_not_overlap() {
+    let (world, gateway) = started().await;
+    world.add_zone("example.org");
+    gateway.set(Settings {
+        zone_edit: std::time::Duration::from_millis(200),
+        ..Settings::default()
+    });
+    let record = |rr| [("RR", rr), ("Value", "text")];
+    let (a, b, c) = (record("a"), record("b"), [("DomainName", "example.org")]);
+    let elsewhere: Vec<_> = record("c").into_iter().chain(c).collect();
+    let (one, two, three) = tokio::join!(
+        add(&gateway, &a),
+        add(&gateway, &b),
+        add(&gateway, &elsewhere)
+    );
+    let mut codes = [one, two].map(|answer| answer.verdict().1);
+    codes.sort();
+    assert_eq!(codes, ["", "LastOperationNotFinished"]);
+    assert_eq!(three.verdict().1, "");
+    assert_eq!(add(&gateway, &record("d")).await.verdict().1, "");
+}
+
+#[tokio::test]
 async fn zones_are_listed_and_described() {
     let (world, gateway) = started().await;
     world.add_zone("sub.example.com");
