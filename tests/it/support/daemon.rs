@@ -108,8 +108,9 @@ impl Process {
 
     /// Sends a signal, `TERM` for SIGTERM.
     pub(crate) async fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", signal, &self.id().to_string()])
+        // The shell has a `kill` of its own; as a program it is missing on a minimal system.
+        let sent = Command::new("sh")
+            .args(["-c", r#"kill -s "$0" "$1""#, signal, &self.id().to_string()])
             .status()
             .await
             .unwrap();
