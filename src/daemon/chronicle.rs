@@ -1,6 +1,9 @@
 //! Tells what happened: one line in the log and one entry in the history per change of state.
 //!
-//! Looks that see what was seen before tell nothing; they would bury the changes.
+//! Looks and read-backs that find what was found before tell nothing; they would bury the changes.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
@@ -121,7 +124,7 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
             let what = format!("install of generation {generation}");
             Some(failed("install-failed", Some(target), &what, failure))
         }
-        Event::ReadBack { target, found } => read_back(target, found, before),
+        Event::ReadBack { target, found } => read_back(target, found, before, after),
         Event::ReadBackFailed {
             target, failure, ..
         } => Some(failed(
@@ -207,15 +210,15 @@ fn renewal_info(before: &Record, after: &Record) -> Option<Change> {
     })
 }
 
-fn read_back(target: &TargetId, found: &Found, before: &Record) -> Option<Change> {
-    let known = before
-        .targets
-        .get(target)
-        .and_then(|known| known.installed.as_ref());
+fn read_back(target: &TargetId, found: &Found, before: &Record, after: &Record) -> Option<Change> {
+    let old = before.targets.get(target);
+    let told_before = old.map(|old| &old.api) == after.targets.get(target).map(|new| &new.api);
+    let known = old.and_then(|old| old.installed.as_ref());
     let message = match found {
         Found::Ours(installed) if known.is_some_and(|k| k.generation == installed.generation) => {
             return None;
         }
+        Found::Ours(_) | Found::Foreign { .. } | Found::Nothing if told_before => return None,
         Found::Ours(installed) => format!("the API has our generation {}", installed.generation),
         Found::Foreign { cert_name } => format!("the API has a foreign certificate, {cert_name}"),
         Found::Nothing => "the API has no certificate".to_owned(),
@@ -244,7 +247,8 @@ fn looked(target: &TargetId, before: &Record, after: &Record) -> Option<Change> 
         });
     }
     let complaint = new.look_failure.as_ref()?;
-    let told_before = old.and_then(|old| old.look_failure.as_ref()) == Some(complaint);
+    let old_complaint = old.and_then(|old| old.look_failure.as_ref());
+    let told_before = old_complaint.is_some_and(|old| reasons(old) == reasons(complaint));
     (!told_before).then(|| Change {
         level: if new.proving.is_some() {
             tracing::Level::INFO
@@ -253,6 +257,17 @@ fn looked(target: &TargetId, before: &Record, after: &Record) -> Option<Change> 
         },
         ..about_target("not-seen", target, complaint.clone())
     })
+}
+
+/// What a complaint says, whatever the addresses that it is about: the name of a CDN may lead to
+/// others at each look.
+fn reasons(complaint: &str) -> BTreeSet<&str> {
+    let parts = complaint.split("; ");
+    let reasons = parts.map(|part| match part.split_once(": ") {
+        Some((address, reason)) if address.parse::<SocketAddr>().is_ok() => reason,
+        Some(_) | None => part,
+    });
+    reasons.collect()
 }
 
 fn failed(kind: &'static str, target: Option<&TargetId>, what: &str, failure: &Failure) -> Change {
@@ -282,3 +297,6 @@ fn about_target(kind: &'static str, target: &TargetId, message: String) -> Chang
         ..about_certificate(kind, message)
     }
 }
+
+#[cfg(test)]
+mod tests;
