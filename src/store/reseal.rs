@@ -45,18 +45,20 @@ const COLUMNS: [Column; 3] = [
 /// | sealed | its key | as it is |
 /// | sealed | another key, its key as an older one | sealed anew |
 /// | sealed | none, or another key | refused |
+///
+/// Returns whether something was sealed anew, so that what it was before must go from the files.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     given: Option<&SealKey>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let stored: Option<String> = query_scalar("SELECT value FROM meta WHERE key = 'seal_key_id'")
         .fetch_optional(&mut *connection)
         .await?;
     match (stored, given) {
-        (None, None) => Ok(()),
+        (None, None) => Ok(false),
         (Some(stored), None) => Err(SealKeyError::Missing { stored }.into()),
         (None, Some(new)) => reseal(connection, None, new).await,
-        (Some(stored), Some(key)) if stored == key.id() => Ok(()),
+        (Some(stored), Some(key)) if stored == key.id() => Ok(false),
         (Some(stored), Some(new)) => {
             let given = new.id().to_owned();
             let old = new.previous(&stored);
@@ -70,7 +72,7 @@ async fn reseal(
     connection: &mut SqliteConnection,
     old: Option<&SealKey>,
     new: &SealKey,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     for column in &COLUMNS {
         let rows: Vec<(String, String)> = query_as(column.list).fetch_all(&mut *connection).await?;
         for (name, part) in rows {
@@ -100,5 +102,5 @@ async fn reseal(
     .bind(new.id())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
 }

@@ -128,14 +128,22 @@ async fn prepare(
     schema::migrate(writer, path).await?;
     let mut transaction = database::begin(writer).await?;
     settle_installation_id(&mut transaction).await?;
-    reseal::settle(&mut transaction, seal).await?;
+    let resealed = reseal::settle(&mut transaction, seal).await?;
     query(
         "UPDATE certificates SET lease_owner = NULL, lease_until = NULL
          WHERE lease_owner IS NOT NULL",
     )
     .execute(&mut *transaction)
     .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    if resealed {
+        // The pages with the keys of before are in the database file until its log is copied over
+        // them, which is otherwise done when the log has grown.
+        query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(writer)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn settle_installation_id(connection: &mut SqliteConnection) -> Result<(), StoreError> {

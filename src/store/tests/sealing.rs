@@ -81,6 +81,9 @@ async fn a_key_given_to_a_plain_store_seals_it() {
     store.close().await;
     let store = home.try_open(Some(seal_key(&[1]))).await.unwrap();
     assert_eq!(stored_keys(&store).await, keys);
+    for key in &keys {
+        assert!(!home.holds(key.expose()), "plain while it is open");
+    }
     store.close().await;
     for key in &keys {
         assert!(
