@@ -19,6 +19,10 @@ use super::seal::SealKey;
 use super::{database, files, id, reseal, schema};
 use crate::time::Timestamp;
 
+/// The ledger is kept at least this long: longer than the longest period (a week) for which a CA
+/// publishes a limit.
+pub(super) const LEDGER_KEPT: Duration = Duration::from_hours(8 * 24);
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
@@ -90,20 +94,31 @@ impl Store {
     }
 
     /// Forgets what was over `history` before `now`: history, closed orders, answered requests, rows
-    /// of the journal whose things are gone, the ledger. To be called now and then, while the clock
-    /// is trusted.
+    /// of the journal whose things are gone, and the ledger as far as no CA counts that far back. To
+    /// be called now and then, while the clock is trusted.
     pub async fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
-        let before = (now - self.history).as_millis();
         let mut transaction = database::begin(&self.writer).await?;
-        for statement in [
-            "DELETE FROM history WHERE at < $1",
-            "DELETE FROM orders WHERE closed_at IS NOT NULL AND closed_at < $1",
-            "DELETE FROM requests WHERE finished_at IS NOT NULL AND finished_at < $1",
-            "DELETE FROM journal WHERE closed_at IS NOT NULL AND closed_at < $1",
-            "DELETE FROM ledger WHERE at < $1",
+        for (statement, kept) in [
+            ("DELETE FROM history WHERE at < $1", self.history),
+            (
+                "DELETE FROM orders WHERE closed_at IS NOT NULL AND closed_at < $1",
+                self.history,
+            ),
+            (
+                "DELETE FROM requests WHERE finished_at IS NOT NULL AND finished_at < $1",
+                self.history,
+            ),
+            (
+                "DELETE FROM journal WHERE closed_at IS NOT NULL AND closed_at < $1",
+                self.history,
+            ),
+            (
+                "DELETE FROM ledger WHERE at < $1",
+                self.history.max(LEDGER_KEPT),
+            ),
         ] {
             query(statement)
-                .bind(before)
+                .bind((now - kept).as_millis())
                 .execute(&mut *transaction)
                 .await?;
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::retry::{Class, Failure, Scope, course};
 use crate::secret::Secret;
+use crate::store::write::LEDGER_KEPT;
 use crate::store::{Answer, DeadlineRow, JournalId, JournalKind, ReadStore};
 use crate::time::Deadline;
 
@@ -341,8 +342,11 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
         .unwrap();
     assert_eq!(store.history(None, 10).await.unwrap(), []);
     assert_eq!(store.request(&answered).await.unwrap(), None);
-    let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
-    assert_eq!(used.await.unwrap(), 0);
+    let used = async || {
+        let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
+        used.await.unwrap()
+    };
+    assert_eq!(used().await, 3, "CAs count for longer");
     let orders: Vec<String> = sqlx::query_scalar("SELECT id FROM orders")
         .fetch_all(&store.pool)
         .await
@@ -355,6 +359,14 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
     assert_eq!(journal, [row.as_str()]);
     assert_eq!(store.pending_requests().await.unwrap()[0].id, pending);
     assert!(store.generation(&video(), 1).await.unwrap().is_some());
+
+    store.prune(NOW + LEDGER_KEPT).await.unwrap();
+    assert_eq!(used().await, 3, "just old enough to stay");
+    store
+        .prune(NOW + LEDGER_KEPT + Duration::from_millis(1))
+        .await
+        .unwrap();
+    assert_eq!(used().await, 0);
 }
 
 async fn journalled(store: &Store) -> JournalId {
