@@ -14,8 +14,8 @@ use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
 use super::error::StoreError;
 
-/// How long a statement waits for a lock that another process holds (the CLI leaves a wish, somebody
-/// makes a backup).
+/// How long a statement waits for a lock that another process holds (somebody makes a
+/// backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an operation waits for a connection.

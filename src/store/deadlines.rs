@@ -83,13 +83,6 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
-
-    /// Sets the deadline of a scope, whatever it was before.
-    pub async fn set_deadline(&self, scope: &str, row: &DeadlineRow) -> Result<(), StoreError> {
-        let mut transaction = database::begin(&self.writer).await?;
-        write(&mut transaction, scope, row).await?;
-        Ok(transaction.commit().await?)
-    }
 }
 
 impl DeadlineRow {

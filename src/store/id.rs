@@ -22,11 +22,6 @@ pub struct OrderId(pub(super) String);
 #[serde(transparent)]
 pub struct JournalId(pub(super) String);
 
-/// A wish of the admin.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RequestId(pub(super) String);
-
 macro_rules! id {
     ($($name:ident)*) => {$(
         impl $name {
@@ -44,7 +39,7 @@ macro_rules! id {
     )*};
 }
 
-id! { OrderId JournalId RequestId }
+id! { OrderId JournalId }
 
 /// Orders the ids that one process makes within one millisecond.
 static SEQUENCE: AtomicU16 = AtomicU16::new(0);

@@ -16,8 +16,6 @@ use crate::time::Timestamp;
 pub enum JournalKind {
     /// A TXT record that proves control of a name.
     TxtRecord,
-    /// A certificate that was uploaded to a cloud.
-    Upload,
 }
 
 /// A thing that may be there.
@@ -123,7 +121,6 @@ impl JournalKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TxtRecord => "txt-record",
-            Self::Upload => "upload",
         }
     }
 }

@@ -29,6 +29,7 @@ const PLANNING_HORIZON: Duration = Duration::from_hours(25);
 pub struct Lease {
     label: Label,
     owner: String,
+    /// Each claim of a certificate has a greater number than those before.
     fence: i64,
 }
 
@@ -36,11 +37,6 @@ impl Lease {
     /// The certificate.
     pub fn label(&self) -> &Label {
         &self.label
-    }
-
-    /// The fencing number: each claim of a certificate has a greater one than those before.
-    pub fn fence(&self) -> i64 {
-        self.fence
     }
 
     fn lost(&self) -> StoreError {
@@ -146,25 +142,6 @@ impl Store {
         }
         let parse = |name: String| name.parse().map_err(malformed("certificates"));
         names.into_iter().map(parse).collect()
-    }
-
-    /// When the next certificate will be due that nobody is at work on. One whose worker has gone
-    /// silent counts from the end of its lease.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let free: Option<i64> = query_scalar(
-            "SELECT due_at FROM certificates
-             WHERE retired_at IS NULL AND lease_owner IS NULL ORDER BY due_at LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let leased: Option<i64> = query_scalar(
-            "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END)
-             FROM certificates WHERE lease_owner IS NOT NULL AND retired_at IS NULL",
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        let next = [free, leased].into_iter().flatten().min();
-        Ok(next.map(Timestamp::from_millis))
     }
 
     /// When the next certificate becomes due that is not due yet and nobody is at work on.

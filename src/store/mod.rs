@@ -3,13 +3,12 @@
 //! ```text
 //! certificates ── record, due time, lease       journal ──── things created outside
 //!  ├─ generations ── chains and sealed keys     history ──── what changed, for people
-//!  └─ orders ─────── intent, URL, sealed key    requests ─── what the admin asked for
-//! acme_accounts · ledger · deadlines (of CAs and clouds)    meta, challenges, alerts, hosts
+//!  └─ orders ─────── intent, URL, sealed key    acme_accounts, ledger
+//! deadlines (of CAs and clouds) · meta · requests, challenges, alerts, hosts (not used yet)
 //! ```
 //!
 //! [`Store`] is the daemon's: it creates the file, holds the lock beside it, and is the only one
-//! that writes. [`ReadStore`] is for everybody else; it creates nothing and changes nothing but to
-//! leave a wish ([`ReadStore::ask`]).
+//! that writes. [`ReadStore`] is for everybody else; it creates nothing and changes nothing.
 //!
 //! What can be relied on:
 //!
@@ -45,7 +44,6 @@ mod journal;
 mod lease;
 mod orders;
 mod read;
-mod requests;
 mod reseal;
 mod schema;
 mod seal;
@@ -57,12 +55,11 @@ pub use deadlines::DeadlineRow;
 pub use error::StoreError;
 pub use generations::{Generation, NewGeneration};
 pub use history::HistoryEntry;
-pub use id::{JournalId, OrderId, RequestId};
+pub use id::{JournalId, OrderId};
 pub use journal::{JournalKind, JournalRow};
 pub use lease::{LEASE_TTL, Lease};
 pub use orders::{AcceptedOrderRow, BudgetScope, NewOrderRow, OrderRow, Reservation};
 pub use read::ReadStore;
-pub use requests::{Answer, Request};
 pub use seal::{KeyMaterial, SealKey, SealKeyError};
 pub use write::{Store, StoreSettings};
 

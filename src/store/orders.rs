@@ -203,10 +203,8 @@ impl Store {
         outcome: &str,
         entries: &[HistoryEntry],
     ) -> Result<(), StoreError> {
-        let mut transaction = lease::begin_save(self, lease, record, now).await?;
-        close(&mut transaction, lease.label(), id, outcome, now).await?;
-        history::add(&mut transaction, entries).await?;
-        Ok(transaction.commit().await?)
+        let closing = begin_close(self, lease, record, now, id, outcome, entries);
+        Ok(closing.await?.commit().await?)
     }
 
     /// Ends an order that the CA refused to take: what was reserved for it is given back.
@@ -219,13 +217,12 @@ impl Store {
         outcome: &str,
         entries: &[HistoryEntry],
     ) -> Result<(), StoreError> {
-        let mut transaction = lease::begin_save(self, lease, record, now).await?;
-        close(&mut transaction, lease.label(), id, outcome, now).await?;
+        let closing = begin_close(self, lease, record, now, id, outcome, entries);
+        let mut transaction = closing.await?;
         query("DELETE FROM ledger WHERE order_id = $1")
             .bind(id.as_str())
             .execute(&mut *transaction)
             .await?;
-        history::add(&mut transaction, entries).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -260,27 +257,6 @@ impl ReadStore {
         .fetch_optional(&self.pool)
         .await?;
         row.map(OrderRow::read).transpose()
-    }
-
-    /// How much of a CA's budget was taken since `since`, exempt orders not counted.
-    pub async fn budget_used(
-        &self,
-        directory: &str,
-        scope: BudgetScope,
-        subject: &str,
-        since: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let count: i64 = query_scalar(
-            "SELECT COUNT(*) FROM ledger
-             WHERE directory = $1 AND scope = $2 AND subject = $3 AND at >= $4 AND exempt = 0",
-        )
-        .bind(directory)
-        .bind(scope.as_str())
-        .bind(subject)
-        .bind(since.as_millis())
-        .fetch_one(&self.pool)
-        .await?;
-        u64::try_from(count).map_err(malformed("ledger"))
     }
 }
 
@@ -384,6 +360,22 @@ async fn count_in_full(connection: &mut SqliteConnection, id: &OrderId) -> Resul
             .await?;
     }
     Ok(())
+}
+
+/// Begins the end of an order that brought no certificate.
+async fn begin_close(
+    store: &Store,
+    lease: &Lease,
+    record: &Record,
+    now: Timestamp,
+    id: &OrderId,
+    outcome: &str,
+    entries: &[HistoryEntry],
+) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, StoreError> {
+    let mut transaction = lease::begin_save(store, lease, record, now).await?;
+    close(&mut transaction, lease.label(), id, outcome, now).await?;
+    history::add(&mut transaction, entries).await?;
+    Ok(transaction)
 }
 
 /// Closes an order and removes its key: what it was for is over, or has it in a generation.

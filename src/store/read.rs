@@ -1,7 +1,7 @@
 //! The store as everybody sees it who only reads: the CLI beside a running daemon or without one,
 //! the status page inside of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::query_scalar;
 use sqlx::sqlite::SqlitePool;
@@ -16,7 +16,6 @@ use super::{database, files, schema};
 #[derive(Debug)]
 pub struct ReadStore {
     pub(super) pool: SqlitePool,
-    pub(super) path: PathBuf,
     installation_id: String,
 }
 
@@ -35,7 +34,6 @@ impl ReadStore {
         match check(&pool, path).await {
             Ok(installation_id) => Ok(Self {
                 pool,
-                path: path.to_owned(),
                 installation_id,
             }),
             Err(error) => {

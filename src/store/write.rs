@@ -32,7 +32,7 @@ pub struct StoreSettings {
     pub seal: Option<SealKey>,
     /// How many pairs before the newest one are kept for a rollback.
     pub keep_generations: u32,
-    /// How long what is over is kept: history, closed orders, answered requests.
+    /// How long what is over is kept: history, closed orders.
     pub history: Duration,
 }
 
@@ -93,19 +93,15 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// Forgets what was over `history` before `now`: history, closed orders, answered requests, rows
-    /// of the journal whose things are gone, and the ledger as far as no CA counts that far back. To
-    /// be called now and then, while the clock is trusted.
+    /// Forgets what was over `history` before `now`: history, closed orders, rows of the journal whose
+    /// things are gone, and the ledger as far as no CA counts that far back. To be called now and
+    /// then, while the clock is trusted.
     pub async fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = database::begin(&self.writer).await?;
         for (statement, kept) in [
             ("DELETE FROM history WHERE at < $1", self.history),
             (
                 "DELETE FROM orders WHERE closed_at IS NOT NULL AND closed_at < $1",
-                self.history,
-            ),
-            (
-                "DELETE FROM requests WHERE finished_at IS NOT NULL AND finished_at < $1",
                 self.history,
             ),
             (

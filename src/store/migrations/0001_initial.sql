@@ -20,7 +20,6 @@ CREATE TABLE certificates (
     fence       BIGINT NOT NULL
 );
 CREATE INDEX certificates_due ON certificates (due_at) WHERE retired_at IS NULL;
-CREATE INDEX certificates_leased ON certificates (lease_until) WHERE lease_owner IS NOT NULL;
 
 -- Issued chains with their keys. Chain and key of old ones are removed; the row stays, so that a
 -- leaf of ours is known as ours for ever.

@@ -22,14 +22,28 @@ async fn one_worker_at_a_time_and_the_next_has_a_greater_fence() {
         .await
         .unwrap()
         .unwrap();
-    assert!(second.fence() > first.fence());
+    let fence = async || {
+        let sql = "SELECT fence FROM certificates WHERE name = 'video'";
+        let fence: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&store.pool)
+            .await
+            .unwrap();
+        fence
+    };
+    let fence_of_second = fence().await;
+    let late = store.renew(&first, NOW).await;
+    assert!(
+        matches!(late, Err(StoreError::LeaseLost { .. })),
+        "{late:?}"
+    );
     store.release(&second, NOW).await.unwrap();
     let third = store
         .claim(&video(), NOW + LEASE_TTL)
         .await
         .unwrap()
         .unwrap();
-    assert!(third.fence() > second.fence());
+    assert!(fence().await > fence_of_second);
+    assert_eq!(third.label(), &video());
     assert!(store.claim(&label("unknown"), NOW).await.unwrap().is_none());
 }
 
@@ -67,10 +81,13 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
         .await
         .unwrap()
         .unwrap();
-    let before = (
-        store.load(&video()).await.unwrap(),
-        store.open_order(&video()).await.unwrap(),
-    );
+    let state = async || {
+        (
+            store.load(&video()).await.unwrap(),
+            store.open_order(&video()).await.unwrap(),
+        )
+    };
+    let before = state().await;
 
     let record = Record {
         newest_generation: 9,
@@ -121,15 +138,12 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
             "{write}: {outcome:?}"
         );
     }
-    let after = (
-        store.load(&video()).await.unwrap(),
-        store.open_order(&video()).await.unwrap(),
-    );
-    assert_eq!(after, before);
+    assert_eq!(state().await, before);
     assert_eq!(store.history(None, 10).await.unwrap(), []);
     assert_eq!(store.generation(&video(), 9).await.unwrap(), None);
-    let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
-    assert_eq!(used.await.unwrap(), 1);
+    let set = BudgetScope::ExactSet;
+    let used = budget_used(&store, DIRECTORY, set, "v.example.com", NOW);
+    assert_eq!(used.await, 1);
 }
 
 #[tokio::test]
@@ -158,7 +172,7 @@ async fn opening_voids_the_leases_of_a_killed_process() {
     let restarted = left.open().await;
     assert_eq!(restarted.due(NOW, 10).await.unwrap(), [video()]);
     let next = restarted.claim(&video(), NOW).await.unwrap().unwrap();
-    assert!(next.fence() > lease.fence());
+    restarted.renew(&next, NOW).await.unwrap();
     let late = restarted.save(&lease, &Record::default(), NOW, &[]).await;
     assert!(
         matches!(late, Err(StoreError::LeaseLost { .. })),
@@ -183,14 +197,18 @@ async fn a_clock_that_is_stepped_back_does_not_keep_a_lease_alive() {
 async fn due_work_comes_longest_due_first_without_what_is_leased_or_retired() {
     let home = Home::new();
     let store = home.open().await;
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due_after(NOW).await.unwrap(), None);
     let labels = ["a", "b", "c", "d", "e"].map(label);
     store.ensure(&labels, NOW).await.unwrap();
     for (label, minutes) in labels.iter().zip([4, 3, 2, 1, 60]) {
         let lease = store.claim(label, NOW).await.unwrap().unwrap();
         store.release(&lease, NOW + minutes * MINUTE).await.unwrap();
     }
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + MINUTE));
+    let next = async |minutes| store.next_due_after(NOW + minutes * MINUTE).await.unwrap();
+    for (minutes, expected) in [(0, Some(1)), (1, Some(2)), (4, Some(60)), (60, None)] {
+        let expected = expected.map(|minutes| NOW + minutes * MINUTE);
+        assert_eq!(next(minutes).await, expected, "after {minutes} minutes");
+    }
     let due = async |minutes, limit| store.due(NOW + minutes * MINUTE, limit).await.unwrap();
     assert_eq!(due(0, 10).await, []);
     assert_eq!(due(5, 10).await, ["d", "c", "b", "a"].map(label));
@@ -216,24 +234,21 @@ async fn due_work_comes_longest_due_first_without_what_is_leased_or_retired() {
 }
 
 #[tokio::test]
-async fn the_next_due_time_is_never_past_while_nothing_is_due() {
+async fn what_is_at_work_or_retired_is_not_the_next_to_become_due() {
     let home = Home::new();
     let store = home.open().await;
+    let next = async || store.next_due_after(NOW).await.unwrap();
     let lease = claimed(&store).await;
-    // At work: the end of the lease is the time to see whether the worker is still alive.
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + LEASE_TTL));
+    assert_eq!(next().await, None, "at work");
     assert_eq!(store.due(NOW, 10).await.unwrap(), []);
     // Silent for longer than the lease: it is due.
     assert_eq!(store.due(NOW + LEASE_TTL, 10).await.unwrap(), [video()]);
-    // Released: its due time.
     store.release(&lease, NOW + 5 * MINUTE).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 5 * MINUTE));
-    // Claimed before it was due, and silent: not before it is due.
+    assert_eq!(next().await, Some(NOW + 5 * MINUTE), "released");
     store.claim(&video(), NOW).await.unwrap().unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 5 * MINUTE));
-    // Retired: never.
+    assert_eq!(next().await, None, "at work before it was due");
     store.ensure(&[], NOW).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(next().await, None, "retired");
 }
 
 #[tokio::test]
@@ -247,11 +262,12 @@ async fn what_is_woken_at_work_is_due_again_afterwards() {
         .await
         .unwrap();
     store.release(&lease, NOW + 30 * MINUTE).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + MINUTE));
+    assert_eq!(store.due(NOW + MINUTE, 10).await.unwrap(), [video()]);
 
     let lease = store.claim(&video(), NOW + MINUTE).await.unwrap().unwrap();
     store.release(&lease, NOW + 30 * MINUTE).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW + 30 * MINUTE));
+    let next = store.next_due_after(NOW + MINUTE).await.unwrap();
+    assert_eq!(next, Some(NOW + 30 * MINUTE));
     store.make_due(&video(), NOW + 2 * MINUTE).await.unwrap();
     assert_eq!(store.due(NOW + 2 * MINUTE, 10).await.unwrap(), [video()]);
 }
@@ -324,5 +340,6 @@ async fn what_a_clock_planned_that_was_set_back_since_is_due() {
         std::slice::from_ref(&label)
     );
     store.make_all_due(back).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(back));
+    let before = back - Duration::from_millis(1);
+    assert_eq!(store.next_due_after(before).await.unwrap(), Some(back));
 }

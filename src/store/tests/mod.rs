@@ -186,6 +186,28 @@ fn new_generation<'a>(
     }
 }
 
+/// How much of a CA's budget was taken since `since`, exempt orders not counted.
+async fn budget_used(
+    store: &Store,
+    directory: &str,
+    scope: BudgetScope,
+    subject: &str,
+    since: Timestamp,
+) -> i64 {
+    let count = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM ledger
+         WHERE directory = $1 AND scope = $2 AND subject = $3 AND at >= $4 AND exempt = 0",
+    );
+    count
+        .bind(directory)
+        .bind(scope.as_str())
+        .bind(subject)
+        .bind(since.as_millis())
+        .fetch_one(&store.pool)
+        .await
+        .unwrap()
+}
+
 /// Takes a generation into a record.
 fn issue(record: &mut Record, generation: u32, chain: &Chain) {
     let issued = Issued {

@@ -160,10 +160,7 @@ async fn a_new_order_closes_one_that_was_left_open_and_its_budget_stands() {
     assert_eq!(order_keys(&store).await, 0);
 
     let used = async |directory, scope, subject, since| {
-        store
-            .budget_used(directory, scope, subject, since)
-            .await
-            .unwrap()
+        budget_used(&store, directory, scope, subject, since).await
     };
     let (set, domain) = (BudgetScope::ExactSet, BudgetScope::RegisteredDomain);
     assert_eq!(used(DIRECTORY, set, "v.example.com", NOW).await, 2);
@@ -287,8 +284,7 @@ async fn the_budget_of_an_order_follows_what_became_of_it() {
     let (_, key) = pair();
     let used = async || {
         let set = BudgetScope::ExactSet;
-        let used = store.budget_used(DIRECTORY, set, "v.example.com", NOW);
-        used.await.unwrap()
+        budget_used(&store, DIRECTORY, set, "v.example.com", NOW).await
     };
     let exempt = || {
         let mut order = new_order();

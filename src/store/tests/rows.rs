@@ -1,4 +1,4 @@
-//! Accounts, deadlines, the journal, the history, requests, and what prunes them.
+//! Accounts, deadlines, the journal, the history, and what prunes them.
 
 use serde_json::json;
 
@@ -6,8 +6,7 @@ use super::*;
 use crate::retry::{Class, Failure, Scope, course};
 use crate::secret::Secret;
 use crate::store::write::LEDGER_KEPT;
-use crate::store::{Answer, DeadlineRow, JournalId, JournalKind, ReadStore};
-use crate::time::Deadline;
+use crate::store::{JournalId, JournalKind};
 
 #[tokio::test]
 async fn the_first_account_key_stands() {
@@ -45,25 +44,6 @@ async fn the_first_account_key_stands() {
     store.forget_account_url(DIRECTORY).await.unwrap();
     let account = store.account(DIRECTORY).await.unwrap().unwrap();
     assert_eq!((account.key, account.url), (first, None));
-}
-
-#[tokio::test]
-async fn deadlines_are_set_moved_and_cleared_by_scope() {
-    let home = Home::new();
-    let store = home.open().await;
-    let row = |minutes: u32, failures| DeadlineRow {
-        deadline: Deadline::after(NOW, minutes * MINUTE),
-        failures,
-        why: "too many requests".to_owned(),
-    };
-    store.set_deadline("ca|one", &row(5, 1)).await.unwrap();
-    store.set_deadline("ca|two", &row(6, 1)).await.unwrap();
-    store.set_deadline("ca|one", &row(7, 2)).await.unwrap();
-    let expected = [
-        ("ca|one".to_owned(), row(7, 2)),
-        ("ca|two".to_owned(), row(6, 1)),
-    ];
-    assert_eq!(store.deadlines().await.unwrap(), expected.into());
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -133,7 +113,7 @@ async fn the_journal_tells_what_may_still_be_there() {
     let store = home.open().await;
     let lease = claimed(&store).await;
     let order = intend(&store, &lease, &Record::default()).await;
-    let (txt, upload) = (JournalKind::TxtRecord, JournalKind::Upload);
+    let txt = JournalKind::TxtRecord;
     let open = async |kind, label: &Label, order, value: &str| {
         store
             .journal_open(kind, label, order, &json!({ "value": value }), NOW)
@@ -143,7 +123,6 @@ async fn the_journal_tells_what_may_still_be_there() {
     let first = open(txt, &video(), Some(&order), "1").await;
     let second = open(txt, &video(), None, "2").await;
     let third = open(txt, &label("other"), None, "3").await;
-    open(upload, &video(), None, "4").await;
     store
         .journal_update(&first, &json!({ "value": "1", "id": 17 }))
         .await
@@ -169,7 +148,6 @@ async fn the_journal_tells_what_may_still_be_there() {
         rows.iter().map(|row| &row.id).collect::<Vec<_>>(),
         [&second, &third]
     );
-    assert_eq!(store.journal_rows(upload, None).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -214,83 +192,6 @@ async fn the_history_ends_with_the_newest_entry() {
 }
 
 #[tokio::test]
-async fn a_request_goes_from_the_command_line_to_the_daemon_and_back() {
-    let home = Home::new();
-    let store = home.open().await;
-    let reader = ReadStore::open(&home.path()).await.unwrap();
-    let parameters = json!({ "force": true });
-    let id = reader
-        .ask("renew", Some(&video()), &parameters, NOW)
-        .await
-        .unwrap();
-    let second = reader
-        .ask("reload", None, &json!(null), NOW + MINUTE)
-        .await
-        .unwrap();
-
-    let pending = store.pending_requests().await.unwrap();
-    assert_eq!(
-        pending
-            .iter()
-            .map(|request| &request.id)
-            .collect::<Vec<_>>(),
-        [&id, &second]
-    );
-    let request = &pending[0];
-    assert_eq!(
-        (request.label.as_ref(), request.kind.as_str()),
-        (Some(&video()), "renew")
-    );
-    assert_eq!(
-        (&request.parameters, request.requested_at),
-        (&parameters, NOW)
-    );
-    store.progress(&id, "ordered").await.unwrap();
-    let shown = reader.request(&id).await.unwrap().unwrap();
-    assert_eq!(
-        (shown.progress.as_deref(), shown.answer),
-        (Some("ordered"), None)
-    );
-
-    let answer = Answer {
-        succeeded: true,
-        message: "renewed".to_owned(),
-        at: NOW + MINUTE,
-    };
-    store.answer(&id, &answer).await.unwrap();
-    let second_thought = Answer {
-        succeeded: false,
-        ..answer.clone()
-    };
-    store.answer(&id, &second_thought).await.unwrap();
-    store.progress(&id, "late").await.unwrap();
-    let shown = reader.request(&id).await.unwrap().unwrap();
-    assert_eq!(
-        (shown.progress.as_deref(), shown.answer),
-        (Some("ordered"), Some(answer))
-    );
-    assert_eq!(store.pending_requests().await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn a_wish_without_a_daemon_waits_for_one_and_leaves_no_file() {
-    let home = Home::new();
-    home.open().await.close().await;
-    let before = home.names();
-    let reader = ReadStore::open(&home.path()).await.unwrap();
-    let id = reader
-        .ask("renew", Some(&video()), &json!({}), NOW)
-        .await
-        .unwrap();
-    reader.close().await;
-    assert_eq!(home.names(), before);
-    assert_eq!(
-        home.open().await.pending_requests().await.unwrap()[0].id,
-        id
-    );
-}
-
-#[tokio::test]
 async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
     let home = Home::new();
     let store = home.open().await;
@@ -318,15 +219,6 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
     let row = journalled(&store).await;
     let gone = journalled(&store).await;
     store.journal_close(&gone, NOW).await.unwrap();
-    let answered = store.ask("renew", None, &json!({}), NOW).await.unwrap();
-    let answer = Answer {
-        succeeded: true,
-        message: String::new(),
-        at: NOW,
-    };
-    store.answer(&answered, &answer).await.unwrap();
-    let pending = store.ask("renew", None, &json!({}), NOW).await.unwrap();
-
     let kept = 100 * MINUTE;
     store.prune(NOW + kept).await.unwrap();
     assert_eq!(
@@ -334,17 +226,20 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
         1,
         "just old enough to stay"
     );
-    assert!(store.request(&answered).await.unwrap().is_some());
-
     store
         .prune(NOW + kept + Duration::from_millis(1))
         .await
         .unwrap();
     assert_eq!(store.history(None, 10).await.unwrap(), []);
-    assert_eq!(store.request(&answered).await.unwrap(), None);
     let used = async || {
-        let used = store.budget_used(DIRECTORY, BudgetScope::ExactSet, "v.example.com", NOW);
-        used.await.unwrap()
+        budget_used(
+            &store,
+            DIRECTORY,
+            BudgetScope::ExactSet,
+            "v.example.com",
+            NOW,
+        )
+        .await
     };
     assert_eq!(used().await, 3, "CAs count for longer");
     let orders: Vec<String> = sqlx::query_scalar("SELECT id FROM orders")
@@ -357,7 +252,6 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
         .await
         .unwrap();
     assert_eq!(journal, [row.as_str()]);
-    assert_eq!(store.pending_requests().await.unwrap()[0].id, pending);
     assert!(store.generation(&video(), 1).await.unwrap().is_some());
 
     store.prune(NOW + LEDGER_KEPT).await.unwrap();

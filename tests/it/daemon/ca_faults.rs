@@ -58,16 +58,16 @@ async fn a_ca_that_cannot_be_reached_is_tried_on_the_ladder() {
     assert_eq!(code(&snapshot), "unreachable");
 
     // The rung survives a restart, and the next one is higher.
-    scene.let_pass("video", SECOND * 10).await;
+    scene.let_pass(&["video"], SECOND * 10).await;
     scene.run_until_at_rest("video").await;
     check_next_attempt(&scene, SECOND * 50).await;
     assert_eq!(scene.count("video", "order-failed").await, 1);
-    scene.let_pass("video", MINUTE).await;
+    scene.let_pass(&["video"], MINUTE).await;
     run_until_order_failed(&scene, 2).await;
     check_next_attempt(&scene, MINUTE * 10).await;
 
     scene.pebble.restart().await.unwrap();
-    scene.let_pass("video", MINUTE * 11).await;
+    scene.let_pass(&["video"], MINUTE * 11).await;
     run_until_seen(&scene, 1).await;
     // What the CA never took does not count for the brake.
     assert_eq!(
@@ -125,7 +125,7 @@ async fn a_proof_that_is_not_seen_is_waited_for_with_the_same_order() {
     assert_eq!(scene.proofs(), 1, "it may be seen by then");
 
     scene.dns.set_delay(Duration::ZERO);
-    scene.let_pass("video", MINUTE * 2).await;
+    scene.let_pass(&["video"], MINUTE * 2).await;
     run_until_seen(&scene, 1).await;
     assert_eq!(scene.orders_at_ca(), 1);
 }
@@ -145,7 +145,7 @@ async fn a_proof_that_the_ca_does_not_see_costs_the_order_and_is_taken_away() {
     assert!(scene.record("video").await.unwrap().orders.open.is_none());
 
     scene.dns.set_delay(Duration::ZERO);
-    scene.let_pass("video", MINUTE * 2).await;
+    scene.let_pass(&["video"], MINUTE * 2).await;
     run_until_seen(&scene, 1).await;
     assert_eq!(scene.orders_at_ca(), 2);
 }
@@ -164,7 +164,7 @@ async fn name_servers_that_fail_are_no_reason_to_place_another_order() {
     check_next_attempt(&scene, MINUTE).await;
 
     scene.dns.heal("_acme-challenge.v.example.com");
-    scene.let_pass("video", MINUTE * 2).await;
+    scene.let_pass(&["video"], MINUTE * 2).await;
     run_until_seen(&scene, 1).await;
     assert_eq!(scene.orders_at_ca(), 1);
 }

@@ -90,12 +90,12 @@ async fn an_edge_that_never_changes_is_installed_to_once_more_and_watched_slowly
     assert!(looks <= 7, "{looks} looks");
 
     // Hours later only the free look is repeated; once the edge changes all is well.
-    scene.let_pass("video", HOUR * 2).await;
+    scene.let_pass(&["video"], HOUR * 2).await;
     scene.run_until_at_rest("video").await;
     assert!(scene.rests_for("video").await > MINUTE * 30);
     assert_eq!(scene.gateway.calls().all().len(), calls);
     scene.edge.production().thaw("v.example.com");
-    scene.let_pass("video", HOUR * 2).await;
+    scene.let_pass(&["video"], HOUR * 2).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     daemon.stop().await;
@@ -146,7 +146,7 @@ async fn wrong_credentials_wait_for_a_person_and_heal_at_the_next_start() {
     assert!(calls <= 3, "{calls} calls");
 
     // A restart changes nothing that it hangs on.
-    scene.let_pass("video", MINUTE * 10).await;
+    scene.let_pass(&["video"], MINUTE * 10).await;
     scene.run_until_at_rest("video").await;
     assert_eq!(scene.gateway.calls().all().len(), calls);
 
@@ -170,7 +170,7 @@ async fn a_private_key_that_is_echoed_goes_nowhere() {
 
     scene.gateway.faults().clear();
     scene.set_secret("not the secret");
-    scene.let_pass("video", HOUR).await;
+    scene.let_pass(&["video"], HOUR).await;
     let log = Log::default();
     let listening = log.listen();
     let daemon = scene.run();
@@ -287,8 +287,7 @@ async fn a_throttled_install_waits_for_the_named_time_over_a_restart_and_for_all
     assert_eq!(scene.stored("other").await.unwrap().due_at, until);
     assert_eq!(scene.gateway.calls().of(SET).len(), 1);
 
-    scene.let_pass("other", pause).await;
-    scene.let_pass("video", pause).await;
+    scene.let_pass(&["video", "other"], pause).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     scene.until_seen("other", 1).await;
@@ -310,7 +309,7 @@ async fn a_throttled_list_of_zones_holds_the_order_until_the_named_time() {
     let rest = scene.rests_for("video").await;
     assert!(rest > MINUTE * 19 && rest <= MINUTE * 20, "{rest:?}");
 
-    scene.let_pass("video", MINUTE * 20).await;
+    scene.let_pass(&["video"], MINUTE * 20).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     daemon.stop().await;
@@ -328,11 +327,11 @@ async fn a_throttled_withdrawal_of_a_proof_waits_for_the_named_time() {
     scene.until_at_rest("video").await;
     daemon.stop().await;
     for pause in [MINUTE * 5, MINUTE * 10] {
-        scene.let_pass("video", pause).await;
+        scene.let_pass(&["video"], pause).await;
         scene.run_until_at_rest("video").await;
         assert_eq!(scene.gateway.calls().of("DeleteDomainRecord").len(), 1);
     }
-    scene.let_pass("video", MINUTE * 10).await;
+    scene.let_pass(&["video"], MINUTE * 10).await;
     scene.run_until_at_rest("video").await;
     assert_eq!(scene.proofs(), 0);
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 1));
@@ -387,7 +386,7 @@ async fn a_pair_that_is_refused_as_expired_is_ordered_anew() {
     assert!(warns_of(&snapshot, "Certificate.Expired"));
     assert_eq!(scene.orders_at_ca(), 1);
 
-    scene.let_pass("video", HOUR).await;
+    scene.let_pass(&["video"], HOUR).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
     daemon.stop().await;
@@ -411,7 +410,7 @@ async fn a_cloud_that_always_says_expired_costs_no_more_orders_than_the_brake_al
         assert_eq!(scene.orders_at_ca(), orders);
         assert_eq!(scene.gateway.calls().of(SET).len(), orders);
         // Longer than the ladder, and all of it less than a day.
-        scene.let_pass("video", HOUR * 2).await;
+        scene.let_pass(&["video"], HOUR * 2).await;
     }
     scene.run_until_at_rest("video").await;
     let rest = scene.rests_for("video").await;
@@ -424,7 +423,7 @@ async fn a_cloud_that_always_says_expired_costs_no_more_orders_than_the_brake_al
     assert!(warns_of(&snapshot, "Certificate.Expired"));
 
     // A day after the first order there may be another one.
-    scene.let_pass("video", HOUR * 15).await;
+    scene.let_pass(&["video"], HOUR * 15).await;
     let daemon = scene.run();
     scene.until_told("video", "install-failed", 4).await;
     scene.until_at_rest("video").await;

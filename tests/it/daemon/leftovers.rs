@@ -60,7 +60,7 @@ async fn proofs_of_a_certificate_that_is_only_watched_now_are_taken_away() {
 #[tokio::test]
 async fn a_proof_that_is_not_seen_twice_in_a_row_is_left_to_the_ca() {
     let scene = unproven().await;
-    scene.let_pass("video", MINUTE * 2).await;
+    scene.let_pass(&["video"], MINUTE * 2).await;
     let daemon = scene.run();
     scene.until_told("video", "order-failed", 2).await;
     daemon.stop().await;
@@ -98,12 +98,12 @@ async fn a_generation_whose_key_is_lost_is_replaced_by_the_next_one() {
     scene
         .execute("UPDATE generations SET key_sealed = X'00'".to_owned())
         .await;
-    scene.let_pass("video", HOUR * 2).await;
+    scene.let_pass(&["video"], HOUR * 2).await;
     let daemon = scene.run();
     scene.until_told("video", "install-failed", 2).await;
     scene.until_at_rest("video").await;
     daemon.stop().await;
-    scene.let_pass("video", MINUTE * 2).await;
+    scene.let_pass(&["video"], MINUTE * 2).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
     daemon.stop().await;

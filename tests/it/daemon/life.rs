@@ -113,7 +113,7 @@ async fn a_certificate_is_renewed_because_the_ca_says_so() {
         1,
         "asked before the CA wanted to be asked"
     );
-    scene.let_pass("video", HOUR * 7).await;
+    scene.let_pass(&["video"], HOUR * 7).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
     daemon.stop().await;
@@ -235,7 +235,7 @@ async fn a_restart_does_nothing_that_was_done() {
     let calls = scene.gateway.calls().all().len();
 
     // Due at once, so that everything is decided anew.
-    scene.let_pass("video", Duration::ZERO).await;
+    scene.let_pass(&["video"], Duration::ZERO).await;
     scene.run_until_at_rest("video").await;
     assert_eq!(scene.record("video").await, before);
     assert_eq!(scene.gateway.calls().all().len(), calls);

@@ -55,7 +55,7 @@ async fn check_install(disturbance: Disturbance, performed: usize) {
     // A moment, so that the other side may settle; then it is asked before anything is repeated.
     let rest = scene.rests_for("video").await;
     assert!(rest > SECOND && rest <= SECOND * 7, "{rest:?}");
-    scene.let_pass("video", SECOND * 7).await;
+    scene.let_pass(&["video"], SECOND * 7).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     daemon.stop().await;
@@ -110,7 +110,7 @@ async fn an_upload_that_is_refused_as_known_is_bound_by_its_id() {
     scene
         .world
         .install_foreign("v.example.com", "by-hand", forged.pair());
-    scene.let_pass("video", MINUTE).await;
+    scene.let_pass(&["video"], MINUTE).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     daemon.stop().await;
@@ -133,7 +133,7 @@ async fn check_publication(disturbance: Disturbance) {
     daemon.stop().await;
     let rest = scene.rests_for("video").await;
     assert!(rest > SECOND * 50 && rest <= SECOND * 66, "{rest:?}");
-    scene.let_pass("video", SECOND * 67).await;
+    scene.let_pass(&["video"], SECOND * 67).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     daemon.stop().await;
@@ -163,7 +163,7 @@ async fn check_withdrawal(disturbance: Disturbance) {
         let rest = scene.rests_for("video").await;
         assert!(rest <= MINUTE * 10, "{rest:?}");
     }
-    scene.let_pass("video", MINUTE * 10).await;
+    scene.let_pass(&["video"], MINUTE * 10).await;
     scene.run_until_at_rest("video").await;
     check_outcome(&scene).await;
     assert_eq!(scene.gateway.calls().performed(DELETE), 1);

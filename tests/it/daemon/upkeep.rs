@@ -57,13 +57,13 @@ async fn a_certificate_installed_by_hand_is_replaced_without_an_order() {
     let ours = scene.installed("v.example.com");
     install_by_hand(&scene);
 
-    scene.let_pass("video", HOUR * 7).await;
+    scene.let_pass(&["video"], HOUR * 7).await;
     scene.run_until_at_rest("video").await;
     assert_eq!(state(&scene).await, TargetState::Drifted);
     assert_eq!(scene.installs(), 1, "one look was believed");
-    scene.let_pass("video", MINUTE).await;
+    scene.let_pass(&["video"], MINUTE).await;
     scene.run_until_at_rest("video").await;
-    scene.let_pass("video", MINUTE).await;
+    scene.let_pass(&["video"], MINUTE).await;
     scene.run_until_at_rest("video").await;
     assert_eq!(state(&scene).await, TargetState::Seen);
     assert_eq!(scene.installed("v.example.com"), ours);
@@ -80,7 +80,7 @@ async fn drift_is_only_told_where_that_is_wanted() {
     let foreign = scene.installed("v.example.com");
 
     for pause in [HOUR * 7, MINUTE, MINUTE, HOUR * 7] {
-        scene.let_pass("video", pause).await;
+        scene.let_pass(&["video"], pause).await;
         scene.run_until_at_rest("video").await;
         let snapshot = scene.snapshot("video").await;
         assert_eq!(snapshot.targets[0].state, TargetState::Drifted);
@@ -101,7 +101,7 @@ async fn a_restored_backup_does_not_overwrite_a_later_generation() {
 
     scene.restore(&backup).await;
     for pause in [HOUR * 7, MINUTE * 2, MINUTE * 2, MINUTE * 2] {
-        scene.let_pass("video", pause).await;
+        scene.let_pass(&["video"], pause).await;
         scene.run_until_at_rest("video").await;
     }
     let record = scene.record("video").await.unwrap();
@@ -126,7 +126,7 @@ async fn a_restored_backup_does_not_overwrite_a_later_generation() {
 
 /// Makes the certificate due and lets it be renewed.
 async fn renew(scene: &Scene, generation: u32) {
-    scene.let_pass("video", HOUR * 2).await;
+    scene.let_pass(&["video"], HOUR * 2).await;
     scene
         .change_record("video", |record| {
             let issued = record.issued.as_mut().unwrap();

@@ -5,8 +5,9 @@ use std::time::Duration;
 use vodcertd::clock::Clock;
 use vodcertd::name::Label;
 use vodcertd::renewal::{Record, Trouble};
-use vodcertd::store::{DeadlineRow, JournalKind, Store, Stored};
+use vodcertd::store::Stored;
 use vodcertd::time::{Deadline, Timestamp};
+use vodcertd_sandbox::world::RecordKind;
 
 use super::Scene;
 
@@ -47,7 +48,11 @@ impl Scene {
 
     /// How many proofs stand in the zone.
     pub(crate) fn proofs(&self) -> usize {
-        self.world.records("example.com").len()
+        let records = self.world.records("example.com");
+        let proofs = records
+            .iter()
+            .filter(|record| record.kind == RecordKind::Txt);
+        proofs.count()
     }
 
     /// What is stored of a certificate, with the time at which it is due.
@@ -90,29 +95,23 @@ impl Scene {
         daemon.stop().await;
     }
 
-    /// Lets time pass for a certificate and for all deadlines, as though the daemon had not run
-    /// meanwhile: everything stored happened that much earlier. Certificates do not age.
-    pub(crate) async fn let_pass(&self, label: &str, time: Duration) {
-        self.change_record(label, |record| age(record, time)).await;
-        let store = self.open_store().await;
-        for (scope, row) in store.deadlines().await.unwrap() {
-            let deadline = earlier_deadline(row.deadline, time);
-            let row = DeadlineRow { deadline, ..row };
-            store.set_deadline(&scope, &row).await.unwrap();
+    /// Lets time pass for these certificates and for everything that is not one certificate's own, as
+    /// though the daemon had not run meanwhile: everything stored happened that much earlier.
+    /// Certificates do not age.
+    pub(crate) async fn let_pass(&self, labels: &[&str], time: Duration) {
+        for label in labels {
+            self.change_record(label, |record| age(record, time)).await;
         }
-        age_proofs(&store, time).await;
-        store.close().await;
-    }
-}
-
-/// What could not be taken away is left alone for a while.
-async fn age_proofs(store: &Store, time: Duration) {
-    let rows = store.journal_rows(JournalKind::TxtRecord, None);
-    for mut row in rows.await.unwrap() {
-        let pause: Option<Deadline> = serde_json::from_value(row.payload["pause"].take()).unwrap();
-        let pause = pause.map(|pause| earlier_deadline(pause, time));
-        row.payload["pause"] = serde_json::to_value(pause).unwrap();
-        store.journal_update(&row.id, &row.payload).await.unwrap();
+        let time = time.as_millis();
+        // What could not be taken away is left alone for a while.
+        self.execute(format!(
+            "UPDATE deadlines SET until = until - {time}, set_at = set_at - {time};
+             UPDATE journal SET payload = json_set(payload,
+                 '$.pause.until', json_extract(payload, '$.pause.until') - {time},
+                 '$.pause.set_at', json_extract(payload, '$.pause.set_at') - {time})
+             WHERE json_extract(payload, '$.pause') IS NOT NULL"
+        ))
+        .await;
     }
 }
 
@@ -123,6 +122,9 @@ fn age(record: &mut Record, time: Duration) {
         if let Some(info) = &mut issued.renewal_info {
             earlier(&mut info.asked_at);
             earlier(&mut info.ask_again);
+        }
+        if let Some(unusable) = &mut issued.unusable {
+            earlier(&mut unusable.at);
         }
     }
     let orders = &mut record.orders;
