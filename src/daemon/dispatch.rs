@@ -18,7 +18,7 @@ use super::trust::{CHECK_AGAIN, Verdict};
 use super::worker::{Rest, work};
 use super::{fault, systemd};
 use crate::name::Label;
-use crate::renewal::ClockTrust;
+use crate::renewal::{ClockTrust, doubled};
 use crate::retry::Class;
 use crate::store::{Lease, StoreError};
 use crate::time::Timestamp;
@@ -369,9 +369,7 @@ impl Dispatcher {
 
     fn next_pause(&self, label: &Label) -> Duration {
         let in_a_row = self.paused.get(label).map_or(0, |pause| pause.in_a_row);
-        PAUSE_FIRST
-            .saturating_mul(2_u32.saturating_pow(in_a_row.min(16)))
-            .min(PAUSE_LAST)
+        doubled(PAUSE_FIRST, PAUSE_LAST, in_a_row)
     }
 
     fn pause(&mut self, label: &Label, length: Duration) {

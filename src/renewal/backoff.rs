@@ -169,12 +169,19 @@ pub fn scope_deadline(failure: &Failure, closed_before: u32, now: Timestamp) -> 
     if failure.scope == Scope::Here {
         return None;
     }
-    let doubled = SCOPE_FIRST.saturating_mul(2_u32.saturating_pow(closed_before.min(16)));
-    let until = failure.not_before.unwrap_or(now + doubled.min(SCOPE_LAST));
+    let delay = doubled(SCOPE_FIRST, SCOPE_LAST, closed_before);
+    let until = failure.not_before.unwrap_or(now + delay);
     Some(Deadline {
         until: until.max(now + SCOPE_FIRST),
         set_at: now,
     })
+}
+
+/// A delay that begins at `first` and is doubled by each failure before it, up to `last`.
+pub fn doubled(first: Duration, last: Duration, failures_before: u32) -> Duration {
+    first
+        .saturating_mul(2_u32.saturating_pow(failures_before.min(16)))
+        .min(last)
 }
 
 #[cfg(test)]

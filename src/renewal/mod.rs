@@ -30,7 +30,7 @@ mod schedule;
 mod simulation;
 mod spec;
 
-pub use backoff::{Urgency, scope_deadline};
+pub use backoff::{Urgency, doubled, scope_deadline};
 pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Reason, decide, install_at, order_at};
 pub use event::{Event, Found, OrderFate, Sight};

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::backoff::named_until;
+use super::backoff::{doubled, named_until};
 use super::record::{
     AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
     Served, TargetRecord, Trouble, Unusable, millionths,
@@ -337,13 +337,10 @@ impl Record {
         };
         let before = issued.renewal_info.take();
         let failures = before.as_ref().map_or(0, |info| info.failures);
-        let delay = ASK_AGAIN_FIRST.saturating_mul(2_u32.saturating_pow(failures.min(16)));
+        let delay = doubled(ASK_AGAIN_FIRST, ASK_AGAIN_LAST, failures);
         issued.renewal_info = Some(RenewalInfo {
             asked_at: now,
-            ask_again: failure
-                .not_before
-                .unwrap_or(now)
-                .max(now + delay.min(ASK_AGAIN_LAST)),
+            ask_again: failure.not_before.unwrap_or(now).max(now + delay),
             failures: failures.saturating_add(1),
             ..before.unwrap_or(RenewalInfo {
                 window: None,
