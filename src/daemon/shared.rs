@@ -78,20 +78,19 @@ pub(super) struct InFlight(Mutex<BTreeMap<Label, Action>>);
 impl Shared {
     /// A place to work at, if one is free.
     pub(super) fn slot(&self, slot: Slot) -> Option<OwnedSemaphorePermit> {
-        let slots = match slot {
-            Slot::Orders => &self.orders,
-            Slot::Installs => &self.installs,
-        };
-        Arc::clone(slots).try_acquire_owned().ok()
+        Arc::clone(self.slots(slot)).try_acquire_owned().ok()
     }
 
     /// Whether a place of this kind is free at the moment.
     pub(super) fn has_slot(&self, slot: Slot) -> bool {
-        let slots = match slot {
+        self.slots(slot).available_permits() > 0
+    }
+
+    fn slots(&self, slot: Slot) -> &Arc<Semaphore> {
+        match slot {
             Slot::Orders => &self.orders,
             Slot::Installs => &self.installs,
-        };
-        slots.available_permits() > 0
+        }
     }
 
     /// The facts that are not one certificate's own, as they are now.

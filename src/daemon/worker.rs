@@ -61,7 +61,11 @@ pub(super) async fn work(shared: &Shared, job: &Job, lease: &Lease) -> Result<Re
     };
     let rest = tokio::select! {
         rest = worker.run() => rest?,
-        lost = keep(shared, lease) => return Err(lost),
+        lost = keep(shared, lease) => {
+            // The step was cut off, so that it could not say itself that it is over.
+            shared.in_flight.end(lease.label());
+            return Err(lost);
+        }
     };
     let due_at = match rest {
         Rest::Until(time) => time,
@@ -310,5 +314,43 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         | Event::Installed { .. }
         | Event::ReadBack { .. }
         | Event::Looked { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::daemon::build::testing;
+
+    #[tokio::test]
+    async fn a_step_that_is_cut_off_with_its_lease_is_not_in_flight_any_more() {
+        // A CA that takes connections and says nothing.
+        let ca = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[issuers.mute]\ndirectory = \"https://{}/directory\"\n\
+             [[certificates]]\nnames = [\"a.example.com\"]\nissuers = [\"mute\"]\n",
+            ca.local_addr().unwrap()
+        );
+        let shared = testing::shared(home.path(), &config).await;
+        let (label, job) = shared.jobs.first_key_value().unwrap();
+        let now = shared.clock.now();
+        let labels = std::slice::from_ref(label);
+        shared.store.ensure(labels, now).await.unwrap();
+        let lease = shared.store.claim(label, now).await.unwrap().unwrap();
+        let somebody_else = async {
+            let (connection, _) = ca.accept().await.unwrap();
+            let later = shared.clock.now() + LEASE_TTL;
+            let lease = shared.store.claim(label, later).await.unwrap().unwrap();
+            (connection, lease)
+        };
+        let (ended, _) = tokio::join!(work(&shared, job, &lease), somebody_else);
+        assert!(
+            matches!(ended, Err(StoreError::LeaseLost { .. })),
+            "{ended:?}"
+        );
+        assert_eq!(shared.in_flight.take(label), None);
     }
 }
