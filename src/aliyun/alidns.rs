@@ -38,26 +38,41 @@ pub struct RecordName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(String);
 
+/// What a call that deletes a record came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The record was there and is gone.
+    Done,
+    /// This account has no record with that id: it is gone already, or it is in another account.
+    Unknown,
+}
+
+/// The zones in which places for records are looked for. The account is asked for its list once,
+/// when it is needed first.
+#[derive(Debug)]
+pub struct Zones<'a> {
+    client: &'a Client,
+    configured: &'a [Zone],
+    listed: Option<Listed>,
+}
+
+/// What the account answered when it was asked for its zones.
+#[derive(Debug)]
+enum Listed {
+    /// These.
+    All(Vec<Zone>),
+    /// The credentials may not list them.
+    Forbidden,
+}
+
 impl Client {
-    /// Finds out where the records of a name belong: into the longest of the `configured` zones
-    /// that holds it, else of the account's. Nothing if none does.
-    ///
-    /// Credentials that may not list the account's zones may still use one of them: then every
-    /// name above this one is tried in turn, the longest first.
-    pub async fn locate(
-        &self,
-        fqdn: &str,
-        configured: &[Zone],
-    ) -> Result<Option<RecordName>, ApiError> {
-        if let Some(name) = RecordName::in_longest(configured, fqdn) {
-            return Ok(Some(name));
-        }
-        match self.zones().await {
-            Ok(zones) => Ok(RecordName::in_longest(&zones, fqdn)),
-            Err(error) if error.code().is_some_and(Code::lacks_permission) => {
-                self.probe_zones(fqdn).await
-            }
-            Err(error) => Err(error),
+    /// The zones to look in: the `configured` ones, and where none of them holds a name, all of the
+    /// account.
+    pub fn zones<'a>(&'a self, configured: &'a [Zone]) -> Zones<'a> {
+        Zones {
+            client: self,
+            configured,
+            listed: None,
         }
     }
 
@@ -72,7 +87,11 @@ impl Client {
             .with("Value", value)
             .with("TTL", TTL)
             .with("Lang", "en");
-        match self.call(action, parameters).await {
+        let added = {
+            let _edit = self.edit_zones().await;
+            self.call(action, parameters).await
+        };
+        match added {
             Ok(answer) => RecordId::from_json(&answer)
                 .ok_or_else(|| self.unreadable(action, "without a RecordId")),
             Err(error) if error.code() == Some(Code::RecordDuplicate) => {
@@ -103,7 +122,7 @@ impl Client {
         let wanted = |record: &Value| {
             let field = |field| text(record, field).unwrap_or_default();
             let same = field("Type").eq_ignore_ascii_case("TXT")
-                && field("RR").eq_ignore_ascii_case(&name.rr)
+                && to_ascii(&field("RR")).as_ref() == Some(&name.rr)
                 && field("Value") == value;
             same.then(|| RecordId::from_json(record)).flatten()
         };
@@ -111,24 +130,28 @@ impl Client {
         Ok(found.into_iter().next())
     }
 
-    /// Deletes a record. One that is gone already is as good.
-    pub async fn delete_record(&self, id: &RecordId) -> Result<(), ApiError> {
+    /// Deletes a record.
+    pub async fn delete_record(&self, id: &RecordId) -> Result<Deletion, ApiError> {
         let parameters = Parameters::new()
             .with("RecordId", id.as_str())
             .with("Lang", "en");
-        let result = self.call(Action::DeleteDomainRecord, parameters).await;
-        let gone = |error: &ApiError| {
+        let result = {
+            let _edit = self.edit_zones().await;
+            self.call(Action::DeleteDomainRecord, parameters).await
+        };
+        let unknown = |error: &ApiError| {
             let codes = [Code::RecordNotBelongToUser, Code::RrNotFound];
             error.code().is_some_and(|code| codes.contains(&code))
         };
         match result {
-            Err(error) if !gone(&error) => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Ok(Deletion::Done),
+            Err(error) if unknown(&error) => Ok(Deletion::Unknown),
+            Err(error) => Err(error),
         }
     }
 
     /// All zones of the account.
-    async fn zones(&self) -> Result<Vec<Zone>, ApiError> {
+    async fn list_zones(&self) -> Result<Vec<Zone>, ApiError> {
         const PAGES: Pages = Pages {
             items: "/Domains/Domain",
             total: "/TotalCount",
@@ -163,21 +186,49 @@ impl Client {
     }
 }
 
+// === impl Zones ===
+
+impl Zones<'_> {
+    /// Finds out where the records of a name belong: into the longest of the configured zones that
+    /// holds it, else of the account's. Nothing if none does.
+    ///
+    /// Credentials that may not list the account's zones may still use one of them: then every
+    /// name above this one is tried in turn, the longest first.
+    pub async fn locate(&mut self, fqdn: &str) -> Result<Option<RecordName>, ApiError> {
+        if let Some(name) = RecordName::in_longest(self.configured, fqdn) {
+            return Ok(Some(name));
+        }
+        let listed = match self.listed.take() {
+            Some(listed) => listed,
+            None => match self.client.list_zones().await {
+                Ok(zones) => Listed::All(zones),
+                Err(error) if error.code().is_some_and(Code::lacks_permission) => Listed::Forbidden,
+                Err(error) => return Err(error),
+            },
+        };
+        match self.listed.insert(listed) {
+            Listed::All(zones) => Ok(RecordName::in_longest(zones, fqdn)),
+            Listed::Forbidden => self.client.probe_zones(fqdn).await,
+        }
+    }
+}
+
 // === impl Zone ===
 
 impl Zone {
     /// The zone of that name; nothing if it is no name of at least two parts.
+    ///
+    /// However it is written, the API is told it in Unicode: it refuses A-labels with
+    /// `InvalidDomainName.NoExist` (seen by external-dns, pull request 6141).
     pub fn named(name: &str) -> Option<Self> {
         let ascii = to_ascii(name)?;
-        ascii.contains('.').then(|| Self {
-            name: name.trim_end_matches('.').to_owned(),
-            ascii,
-        })
+        let (name, _) = idna::domain_to_unicode(&ascii);
+        ascii.contains('.').then_some(Self { name, ascii })
     }
 
-    /// Its name in A-labels.
+    /// Its name as the API writes it.
     pub fn as_str(&self) -> &str {
-        &self.ascii
+        &self.name
     }
 
     /// The place of a name in this zone; nothing if it is not in it.

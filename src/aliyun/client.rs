@@ -54,6 +54,9 @@ pub struct Client {
     http: reqwest::Client,
     clock: Clock,
     observed: Mutex<Observed>,
+    /// Held while a zone is changed: of two edits of one zone at a time the second is refused with
+    /// `LastOperationNotFinished`.
+    zone_edits: tokio::sync::Mutex<()>,
 }
 
 /// What the calls so far have shown.
@@ -111,6 +114,7 @@ impl Client {
             http: network.client()?,
             clock,
             observed: Mutex::default(),
+            zone_edits: tokio::sync::Mutex::default(),
         })
     }
 
@@ -184,6 +188,11 @@ impl Client {
             }
         }
         Err(self.unreadable(action, "the list does not end"))
+    }
+
+    /// Waits until nobody else changes a zone of this cloud, and keeps others waiting meanwhile.
+    pub(super) async fn edit_zones(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.zone_edits.lock().await
     }
 
     /// The error for an answer that was a success, but of no use.

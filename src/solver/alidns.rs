@@ -3,12 +3,12 @@
 //! Records are appended, never overwritten, and deleted by id: other proofs may stand at the same
 //! name, put there by us or by somebody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Outcome, Place, Propagation, Published, SolverError, proof_name};
-use crate::aliyun::alidns::{RecordId, RecordName, Zone};
-use crate::aliyun::{Action, Client};
+use crate::aliyun::alidns::{Deletion, RecordId, RecordName, Zone, Zones};
+use crate::aliyun::{Action, Client, Code};
 use crate::dns::Dns;
 use crate::name::DnsName;
 use crate::retry::Scope;
@@ -45,14 +45,30 @@ impl Alidns {
         }
     }
 
-    pub(super) fn suits(&self, name: &DnsName) -> bool {
-        let holds = |zone: &Zone| zone.record_name(name.base()).is_some();
-        self.zones.is_empty() || self.zones.iter().any(holds)
+    pub(super) async fn locate(
+        &self,
+        names: &BTreeSet<DnsName>,
+    ) -> Result<BTreeMap<DnsName, Place>, SolverError> {
+        let mut zones = self.client.zones(&self.zones);
+        let mut places = BTreeMap::new();
+        for name in names {
+            let place = self.locate_one(&mut zones, name).await?;
+            places.insert(name.clone(), place);
+        }
+        Ok(places)
     }
 
-    pub(super) async fn locate(&self, name: &DnsName) -> Result<Place, SolverError> {
+    /// A delegated proof belongs where its alias leads. Where that cannot be written, the alias may
+    /// be one that a wildcard made up (`*.v.example.com CNAME` of a CDN): a record at the proof's
+    /// own name takes its place (RFC 4592 §2.2.1). Should the alias be a record of its own after
+    /// all, the provider refuses to put another one beside it.
+    async fn locate_one(
+        &self,
+        zones: &mut Zones<'_>,
+        name: &DnsName,
+    ) -> Result<Place, SolverError> {
         let proof = proof_name(name);
-        let fqdn = match self.dns.follow_aliases(&proof).await {
+        let end = match self.dns.follow_aliases(&proof).await {
             Ok(end) => end,
             Err(source) => {
                 return Err(SolverError::Aliases {
@@ -61,12 +77,20 @@ impl Alidns {
                 });
             }
         };
-        match self.client.locate(&fqdn, &self.zones).await? {
-            Some(record) => Ok(Place {
-                zone: record.zone().as_str().to_owned(),
-                fqdn,
-            }),
-            None => Err(SolverError::NoZone(fqdn)),
+        let at_end = zones.locate(&end).await;
+        let unwritable = match &at_end {
+            Ok(found) => found.is_none(),
+            Err(error) => error.code().is_some_and(Code::lacks_permission),
+        };
+        if unwritable
+            && end != proof
+            && let Some(record) = zones.locate(&proof).await?
+        {
+            return Ok(place(&record, proof));
+        }
+        match at_end? {
+            Some(record) => Ok(place(&record, end)),
+            None => Err(SolverError::NoZone(end)),
         }
     }
 
@@ -90,7 +114,21 @@ impl Alidns {
 
     pub(super) async fn withdraw(&self, published: &Published) -> Result<(), SolverError> {
         let id = RecordId::new(&published.record_id);
-        Ok(self.client.delete_record(&id).await?)
+        match self.client.delete_record(&id).await? {
+            Deletion::Done => Ok(()),
+            Deletion::Unknown => self.confirm_absence(published).await,
+        }
+    }
+
+    /// An id that is unknown to this account may be one of another account, which the solver wrote
+    /// to before it was configured anew. Asked for the name, the wrong account says that it has no
+    /// such zone.
+    async fn confirm_absence(&self, published: &Published) -> Result<(), SolverError> {
+        let name = record_name(&published.place)?;
+        if let Some(id) = self.client.find_txt(&name, &published.value).await? {
+            self.client.delete_record(&id).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn publication_scopes(&self) -> Vec<Scope> {
@@ -115,6 +153,13 @@ impl Alidns {
 
     pub(super) async fn wait(&self, place: &Place, values: &BTreeSet<String>) -> Outcome {
         self.propagation.wait(&self.dns, &place.fqdn, values).await
+    }
+}
+
+fn place(record: &RecordName, fqdn: String) -> Place {
+    Place {
+        zone: record.zone().as_str().to_owned(),
+        fqdn,
     }
 }
 

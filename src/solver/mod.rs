@@ -2,13 +2,14 @@
 //!
 //! A solver knows no CA and no order: it is told a name and a value. It tries once and reports; it
 //! stores nothing. The caller writes down the [`Place`] and the value *before*
-//! [`present`](Solver::present) and the [`Published`] after it, so that whatever a crash leaves
-//! behind is found ([`find`](Solver::find)) and taken away ([`withdraw`](Solver::withdraw)).
+//! [`present`](Solver::present) and the id of what is [`Published`] after it, so that whatever a
+//! crash leaves behind is found ([`find`](Solver::find)) and taken away
+//! ([`withdraw`](Solver::withdraw)).
 
 pub mod alidns;
 pub mod propagation;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +31,13 @@ pub enum Solver {
 /// Where the value for a name has to be published.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
-    /// The zone that the record is written to.
+    /// The zone that the record is written to, as its provider writes it.
     pub zone: String,
-    /// The whole name of the record.
+    /// The whole name of the record, in A-labels.
     pub fqdn: String,
 }
 
-/// A value that stands at its place.
+/// A value that stands at its place, as its provider said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// Where.
@@ -68,17 +69,13 @@ pub enum SolverError {
 }
 
 impl Solver {
-    /// Whether it may be used for this name: one of its configured zones holds it, or it has none.
-    pub fn suits(&self, name: &DnsName) -> bool {
+    /// Finds out where the values for these names belong. Changes nothing.
+    pub async fn locate(
+        &self,
+        names: &BTreeSet<DnsName>,
+    ) -> Result<BTreeMap<DnsName, Place>, SolverError> {
         match self {
-            Self::Alidns(alidns) => alidns.suits(name),
-        }
-    }
-
-    /// Finds out where the value for a name belongs. Changes nothing.
-    pub async fn locate(&self, name: &DnsName) -> Result<Place, SolverError> {
-        match self {
-            Self::Alidns(alidns) => alidns.locate(name).await,
+            Self::Alidns(alidns) => alidns.locate(names).await,
         }
     }
 
@@ -136,14 +133,6 @@ pub fn proof_name(name: &DnsName) -> String {
 // === impl SolverError ===
 
 impl SolverError {
-    /// Whether what was asked may have happened although it was reported as failed.
-    pub fn may_have_happened(&self) -> bool {
-        match self {
-            Self::Aliases { .. } | Self::NoZone(_) => false,
-            Self::Api(error) => error.may_have_happened(),
-        }
-    }
-
     /// What it asks of the core. `now` bounds a time that the provider named.
     pub fn failure(&self, now: Timestamp) -> Failure {
         match self {
@@ -182,24 +171,6 @@ mod tests {
         let error = SolverError::NoZone("_acme-challenge.v.example.com".into());
         let failure = error.failure(Timestamp::EPOCH);
         assert_eq!(failure.class(1), Class::Operator);
-        assert!(!error.may_have_happened());
         assert!(failure.message.contains("_acme-challenge.v.example.com"));
-    }
-
-    #[test]
-    fn what_is_written_down_is_read_back() {
-        let published = Published {
-            place: Place {
-                zone: "example.com".into(),
-                fqdn: "_acme-challenge.v.example.com".into(),
-            },
-            value: "value".into(),
-            record_id: "9999985".into(),
-        };
-        let stored = serde_json::to_string(&published).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Published>(&stored).unwrap(),
-            published
-        );
     }
 }

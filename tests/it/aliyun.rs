@@ -216,7 +216,7 @@ async fn a_stored_certificate_is_not_found_under_a_similar_name_or_in_the_wrong_
 async fn a_record_is_added_once_found_and_deleted_by_its_id() {
     let bench = Bench::start().await;
     let client = &bench.client;
-    let name = client.locate(FQDN, &[]).await.unwrap().unwrap();
+    let name = client.zones(&[]).locate(FQDN).await.unwrap().unwrap();
     assert_eq!(name.zone().as_str(), "example.com");
     assert_eq!(client.find_txt(&name, VALUE).await.unwrap(), None);
 
@@ -239,7 +239,10 @@ async fn a_record_is_added_once_found_and_deleted_by_its_id() {
     let left = bench.world.records("example.com");
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].value, "another value");
-    assert_eq!(client.locate("a.example.org", &[]).await.unwrap(), None);
+    assert_eq!(
+        client.zones(&[]).locate("a.example.org").await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -248,7 +251,7 @@ async fn a_zone_is_found_without_the_permission_to_list_zones() {
     let forbidden = Refusal::new(403, "Forbidden.RAM", "User not authorized.");
     let fault = Fault::always(Disturbance::Refuse(forbidden)).on("DescribeDomains");
     bench.gateway.faults().push(fault);
-    let name = bench.client.locate(FQDN, &[]).await.unwrap().unwrap();
+    let name = bench.client.zones(&[]).locate(FQDN).await.unwrap().unwrap();
     assert_eq!(
         Some(name),
         Zone::named("example.com").unwrap().record_name(FQDN)
@@ -352,7 +355,7 @@ async fn a_record_whose_answer_was_lost_is_found_at_the_next_attempt() {
         (Disturbance::PerformThenHangUp, true),
     ] {
         let bench = Bench::start().await;
-        let name = bench.client.locate(FQDN, &[]).await.unwrap().unwrap();
+        let name = bench.client.zones(&[]).locate(FQDN).await.unwrap().unwrap();
         bench
             .gateway
             .faults()

@@ -85,7 +85,7 @@ async fn the_longest_zone_of_the_account_holds_the_name() {
         ("v.example.com", ""),
         ("a.v.example.com", ""),
     ])]);
-    let name = bench.client.locate(FQDN, &[]).await.unwrap().unwrap();
+    let name = bench.client.zones(&[]).locate(FQDN).await.unwrap().unwrap();
     assert_eq!(name.zone().as_str(), "v.example.com");
     assert_eq!(name.rr, "_acme-challenge");
     let form = bench.forms().remove(0);
@@ -103,7 +103,7 @@ async fn a_zone_with_unicode_is_matched_by_its_a_labels_and_named_as_the_api_doe
         records(&[]),
     ]);
     let fqdn = "_acme-challenge.v.xn--fsqu00a.com";
-    let name = bench.client.locate(fqdn, &[]).await.unwrap().unwrap();
+    let name = bench.client.zones(&[]).locate(fqdn).await.unwrap().unwrap();
     bench.client.add_txt(&name, VALUE).await.unwrap();
     bench.client.find_txt(&name, VALUE).await.unwrap();
     let forms = bench.forms();
@@ -115,14 +115,14 @@ async fn a_zone_with_unicode_is_matched_by_its_a_labels_and_named_as_the_api_doe
 #[tokio::test]
 async fn a_name_in_no_zone_is_nowhere() {
     let bench = Bench::new(vec![zones(&[("example.org", "")])]);
-    assert_eq!(bench.client.locate(FQDN, &[]).await.unwrap(), None);
+    assert_eq!(bench.client.zones(&[]).locate(FQDN).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_configured_zone_needs_no_call() {
     let bench = Bench::new(vec![]);
     let configured = ["example.org", "example.com"].map(|name| Zone::named(name).unwrap());
-    let name = bench.client.locate(FQDN, &configured).await.unwrap();
+    let name = bench.client.zones(&configured).locate(FQDN).await.unwrap();
     assert_eq!(name, Some(place()));
     assert!(bench.requests().is_empty());
 }
@@ -135,7 +135,7 @@ async fn names_are_tried_where_zones_may_not_be_listed() {
         Reply::refusal(403, "Forbidden.RAM", "Not for you."),
         records(&[]),
     ]);
-    let name = bench.client.locate(FQDN, &[]).await.unwrap();
+    let name = bench.client.zones(&[]).locate(FQDN).await.unwrap();
     assert_eq!(name, Some(place()));
     let tried: Vec<String> = bench
         .forms()
@@ -150,12 +150,12 @@ async fn a_refusal_of_every_name_is_reported() {
     let forbidden = || Reply::refusal(403, "Forbidden", "");
     let unknown = || Reply::refusal(400, "IncorrectDomainUser", "");
     let bench = Bench::new(vec![forbidden(), unknown(), forbidden(), unknown()]);
-    let error = bench.client.locate(FQDN, &[]).await.unwrap_err();
+    let error = bench.client.zones(&[]).locate(FQDN).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::Forbidden));
     assert_eq!(error.action, Action::DescribeDomainRecords);
 
     let bench = Bench::new(vec![forbidden(), unknown(), unknown(), unknown()]);
-    assert_eq!(bench.client.locate(FQDN, &[]).await.unwrap(), None);
+    assert_eq!(bench.client.zones(&[]).locate(FQDN).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -164,11 +164,11 @@ async fn any_other_failure_ends_the_search() {
         Reply::refusal(403, "Forbidden", ""),
         Reply::refusal(400, "Throttling.User", ""),
     ]);
-    let error = bench.client.locate(FQDN, &[]).await.unwrap_err();
+    let error = bench.client.zones(&[]).locate(FQDN).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::ThrottlingUser));
 
     let bench = Bench::new(vec![Reply::Drop]);
-    let error = bench.client.locate(FQDN, &[]).await.unwrap_err();
+    let error = bench.client.zones(&[]).locate(FQDN).await.unwrap_err();
     assert_eq!(error.label(), "connection-broken");
 }
 

@@ -24,10 +24,11 @@ pub(in crate::daemon) async fn publish(
     let mut places: BTreeMap<Place, (&Solver, BTreeSet<String>)> = BTreeMap::new();
     for proof in proofs {
         let (name, solver) = solver(worker, proof)?;
-        let place = solver
-            .locate(&proof.name)
-            .await
-            .map_err(|error| failed(worker, &error))?;
+        let located = solver.locate(&BTreeSet::from([proof.name.clone()])).await;
+        let located = located.map_err(|error| failed(worker, &error))?;
+        let Some(place) = located.into_values().next() else {
+            continue;
+        };
         present(worker, order, (name, solver), &place, &proof.txt_value).await?;
         places
             .entry(place)

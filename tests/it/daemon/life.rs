@@ -8,7 +8,7 @@ use vodcertd::certificate::KeyType;
 use vodcertd::clock::Clock;
 use vodcertd::config;
 use vodcertd::name::DnsName;
-use vodcertd_sandbox::world::{CertSource, Env};
+use vodcertd_sandbox::world::{CertSource, Env, RecordKind};
 
 use crate::support::{SET, Scene};
 
@@ -65,6 +65,24 @@ async fn apex_wildcard_and_another_name_share_a_certificate_with_two_targets() {
     assert_eq!(first.certificate.id, second.certificate.id);
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
     scene.gateway.calls().assert_no_key_in_url();
+}
+
+/// A wildcard domain leads to the CDN by a wildcard record, which stands for the proof's name as well
+/// until the proof is there.
+#[tokio::test]
+async fn a_wildcard_domain_whose_names_lead_to_the_cdn_is_proven() {
+    let scene = Scene::builder(&[".v.example.com"])
+        .certificates("[[certificates]]\nname = \"video\"\nnames = [\"*.v.example.com\"]\n")
+        .start()
+        .await;
+    scene.world.add_foreign_zone("cdn.example.net");
+    let (kind, target) = (RecordKind::Cname, "v.cdn.example.net");
+    scene.world.add_record("example.com", "*.v", kind, target);
+    let daemon = scene.run();
+    scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ use super::witness::Witness;
 
 /// The DNS zone of all names.
 const ZONE: &str = "example.com";
+/// The zone of the edge, which is not the account's.
+const CDN_ZONE: &str = "cdn.example.net";
 /// The VOD domains, as the cloud writes them.
 const VOD_DOMAINS: [&str; 3] = ["v.example.com", ".v.example.com", "download.example.com"];
 /// What a viewer would connect to: one host for each VOD domain.
@@ -47,6 +49,9 @@ impl Stage {
     pub(super) async fn set(validity: Duration) -> Result<Self> {
         let world = World::new();
         world.add_zone(ZONE);
+        // As behind a real wildcard domain: every name below it leads to the edge.
+        world.add_foreign_zone(CDN_ZONE);
+        world.add_record(ZONE, "*.v", RecordKind::Cname, &format!("v.{CDN_ZONE}"));
         for domain in VOD_DOMAINS {
             world.add_domain(domain);
         }
