@@ -21,6 +21,10 @@ use crate::status::Metrics;
 use crate::store::{SealKey, Store};
 use crate::target::{Target, Vod};
 
+/// So many certificates take proofs away at once. A cloud changes one zone at a time anyway; a few
+/// more keep one that does not answer from holding up the others.
+const WITHDRAWALS: usize = 4;
+
 /// Opens the store and builds the adapters. Nothing is asked of anybody yet: a CA or a cloud that is
 /// down does not keep the daemon from starting.
 pub(super) async fn build(
@@ -56,7 +60,8 @@ pub(super) async fn build(
         orders: Arc::new(Semaphore::new(config.schedule.orders)),
         installs: Arc::new(Semaphore::new(config.schedule.installs)),
         freed: Notify::new(),
-        most_tasks: config.schedule.orders + config.schedule.installs,
+        withdrawals: Semaphore::new(WITHDRAWALS),
+        most_tasks: config.schedule.orders + config.schedule.installs + WITHDRAWALS,
     })
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) compared_at: Mutex<Option<Instant>>,
     pub(super) orders: Arc<Semaphore>,
     pub(super) installs: Arc<Semaphore>,
+    /// So many certificates take proofs away at once.
+    pub(super) withdrawals: Semaphore,
     /// Told whenever a slot becomes free.
     pub(super) freed: Notify,
     /// So many certificates are worked on at once, whatever their steps.

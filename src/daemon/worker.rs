@@ -119,20 +119,10 @@ impl Worker<'_> {
         }
     }
 
-    /// Before a certificate rests, what its orders have left behind is taken away; that is tried
-    /// again before `time` if it fails.
+    /// Before a certificate rests until `time`, what its orders have left behind is taken away; that
+    /// is tried again before `time` if it fails.
     async fn rest(&self, time: Timestamp) -> Result<Rest, StoreError> {
-        let now = self.shared.clock.now();
-        let mut left_behind = proof::withdrawal_due(self).await?;
-        if left_behind.is_some_and(|due| due <= now) {
-            let Some(permit) = self.shared.slot(Slot::Installs) else {
-                return Ok(Rest::NoSlot(Slot::Installs));
-            };
-            let held = Held::new(permit, self.shared);
-            proof::withdraw_stale(self).await?;
-            drop(held);
-            left_behind = proof::withdrawal_due(self).await?;
-        }
+        let left_behind = proof::withdraw_stale(self, time).await?;
         Ok(Rest::Until(left_behind.map_or(time, |due| due.min(time))))
     }
 

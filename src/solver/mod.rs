@@ -38,7 +38,7 @@ pub struct Place {
 }
 
 /// A value that stands at its place, as its provider said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Where.
     pub place: Place,

@@ -2,10 +2,13 @@
 //! what a process leaves behind that is killed in between.
 
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{FromRow, query, query_as};
 
+use super::database;
 use super::error::{StoreError, malformed};
 use super::id::{JournalId, OrderId, new_id};
+use super::lease::{self, Lease};
 use super::read::ReadStore;
 use super::write::Store;
 use crate::name::Label;
@@ -16,6 +19,16 @@ use crate::time::Timestamp;
 pub enum JournalKind {
     /// A TXT record that proves control of a name.
     TxtRecord,
+}
+
+/// Who changes rows.
+#[derive(Clone, Copy, Debug)]
+pub enum JournalWriter<'a> {
+    /// The worker of their certificate, under its lease.
+    Worker(&'a Lease),
+    /// The sweep for what was left over by certificates that are not configured any more: nobody can
+    /// hold a lease of them. It changes no row of any other.
+    Sweep,
 }
 
 /// A thing that may be there.
@@ -45,49 +58,93 @@ struct JournalColumns {
 }
 
 impl Store {
-    /// Stores that a thing is about to be created.
+    /// Stores that a thing is about to be created for the certificate of a lease.
     pub async fn journal_open(
         &self,
+        lease: &Lease,
         kind: JournalKind,
-        label: &Label,
         order: Option<&OrderId>,
         payload: &Value,
         now: Timestamp,
     ) -> Result<JournalId, StoreError> {
         let id = JournalId(new_id(now));
+        let mut transaction = database::begin(&self.writer).await?;
+        lease::require(&mut transaction, lease).await?;
         query(
             "INSERT INTO journal (id, kind, name, order_id, payload, created_at)
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(id.as_str())
         .bind(kind.as_str())
-        .bind(label.as_str())
+        .bind(lease.label().as_str())
         .bind(order.map(OrderId::as_str))
         .bind(payload.to_string())
         .bind(now.as_millis())
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(id)
     }
 
     /// Stores what is known of a thing now, such as the id that it was given.
-    pub async fn journal_update(&self, id: &JournalId, payload: &Value) -> Result<(), StoreError> {
-        query("UPDATE journal SET payload = $1 WHERE id = $2")
-            .bind(payload.to_string())
-            .bind(id.as_str())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+    pub async fn journal_update(
+        &self,
+        writer: JournalWriter<'_>,
+        id: &JournalId,
+        payload: &Value,
+    ) -> Result<(), StoreError> {
+        let mut transaction = database::begin(&self.writer).await?;
+        writer.require_lease(&mut transaction).await?;
+        query(
+            "UPDATE journal SET payload = $1
+             WHERE id = $2 AND (name = $3 OR ($3 IS NULL AND name NOT IN
+                 (SELECT name FROM certificates WHERE retired_at IS NULL)))",
+        )
+        .bind(payload.to_string())
+        .bind(id.as_str())
+        .bind(writer.label().map(Label::as_str))
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Stores that a thing is known to be gone.
-    pub async fn journal_close(&self, id: &JournalId, now: Timestamp) -> Result<(), StoreError> {
-        query("UPDATE journal SET closed_at = $1 WHERE id = $2 AND closed_at IS NULL")
-            .bind(now.as_millis())
-            .bind(id.as_str())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+    pub async fn journal_close(
+        &self,
+        writer: JournalWriter<'_>,
+        id: &JournalId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = database::begin(&self.writer).await?;
+        writer.require_lease(&mut transaction).await?;
+        query(
+            "UPDATE journal SET closed_at = $1
+             WHERE id = $2 AND closed_at IS NULL AND (name = $3 OR ($3 IS NULL AND name NOT IN
+                 (SELECT name FROM certificates WHERE retired_at IS NULL)))",
+        )
+        .bind(now.as_millis())
+        .bind(id.as_str())
+        .bind(writer.label().map(Label::as_str))
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl JournalWriter<'_> {
+    /// The certificate whose rows it may change; nothing if those of all that are not configured.
+    fn label(&self) -> Option<&Label> {
+        match self {
+            Self::Worker(lease) => Some(lease.label()),
+            Self::Sweep => None,
+        }
+    }
+
+    async fn require_lease(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        match self {
+            Self::Worker(lease) => lease::require(connection, lease).await,
+            Self::Sweep => Ok(()),
+        }
     }
 }
 

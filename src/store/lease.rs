@@ -203,6 +203,22 @@ async fn save_record(
     held(lease, done.rows_affected())
 }
 
+/// Makes sure of the lease in a transaction that writes something else than the record.
+pub(super) async fn require(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+) -> Result<(), StoreError> {
+    let found: Option<i64> = query_scalar(
+        "SELECT fence FROM certificates WHERE name = $1 AND lease_owner = $2 AND fence = $3",
+    )
+    .bind(lease.label.as_str())
+    .bind(&lease.owner)
+    .bind(lease.fence)
+    .fetch_optional(connection)
+    .await?;
+    found.map(drop).ok_or_else(|| lease.lost())
+}
+
 /// Whether a statement that names the lease found its row.
 fn held(lease: &Lease, rows: u64) -> Result<(), StoreError> {
     if rows == 0 { Err(lease.lost()) } else { Ok(()) }

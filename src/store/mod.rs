@@ -56,7 +56,7 @@ pub use error::StoreError;
 pub use generations::{Generation, NewGeneration};
 pub use history::HistoryEntry;
 pub use id::{JournalId, OrderId};
-pub use journal::{JournalKind, JournalRow};
+pub use journal::{JournalKind, JournalRow, JournalWriter};
 pub use lease::{LEASE_TTL, Lease};
 pub use orders::{AcceptedOrderRow, BudgetScope, NewOrderRow, OrderRow, Reservation};
 pub use read::ReadStore;

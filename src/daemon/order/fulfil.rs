@@ -7,10 +7,11 @@ use super::{Open, Unfinished, Wanted, failed, fate};
 use crate::acme::OrderState;
 use crate::acme::chain::check_issued;
 use crate::certificate::Chain;
-use crate::daemon::proof;
+use crate::daemon::proof::{self, PublishError};
 use crate::daemon::worker::Worker;
 use crate::name::DnsName;
-use crate::renewal::{Circumstances, Event, Issued};
+use crate::renewal::{Circumstances, Event, Issued, OrderFate};
+use crate::retry::{Class, Failure, Scope, course};
 use crate::store::{KeyMaterial, NewGeneration};
 
 /// How long the CA may take to look at the proofs.
@@ -19,7 +20,7 @@ const VALIDATION_LIMIT: Duration = Duration::from_mins(3);
 /// How long the CA may take to issue.
 const ISSUANCE_LIMIT: Duration = Duration::from_mins(3);
 
-/// The proofs are taken away when the certificate is safe.
+/// The proofs are taken away when the certificate rests: what was issued is installed first.
 pub(super) async fn fulfil(
     worker: &mut Worker<'_>,
     wanted: Wanted<'_>,
@@ -27,7 +28,6 @@ pub(super) async fn fulfil(
 ) -> Result<(), Unfinished> {
     let chain = carry_out(worker, &mut open, wanted.names).await?;
     store(worker, wanted, &open, &chain).await?;
-    proof::withdraw(worker, &open.id).await;
     let now = worker.shared.clock.now();
     let scopes = Circumstances::scopes_of_orders(&open.directory, wanted.names);
     Ok(worker.shared.store.settle_scopes(&scopes, now).await?)
@@ -78,6 +78,27 @@ async fn prove(worker: &Worker<'_>, open: &mut Open) -> Result<(), Unfinished> {
     ready.map_err(fail)?;
     tracing::info!(certificate = %worker.job.spec.label, "control of the names is proven");
     Ok(())
+}
+
+impl From<PublishError> for Unfinished {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Store(error) => Self::Store(error),
+            PublishError::Stopping => Self::Parked,
+            PublishError::Failed(failure) => Self::of(*failure, OrderFate::Open),
+            PublishError::NoSolver(name) => {
+                let failure = Failure {
+                    code: "no-solver".to_owned(),
+                    message: format!("no solver is configured for {name}"),
+                    course: course(&[(Class::Operator, 1)]),
+                    scope: Scope::Here,
+                    not_before: None,
+                    clamped: false,
+                };
+                Self::of(failure, OrderFate::Over)
+            }
+        }
+    }
 }
 
 /// Stores the generation and the record that names it, in one transaction.

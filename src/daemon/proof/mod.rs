@@ -9,11 +9,11 @@ mod withdraw;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::publish::publish;
-pub(super) use self::withdraw::{sweep, withdraw, withdraw_stale, withdrawal_due};
+pub(super) use self::publish::{PublishError, publish};
+pub(super) use self::withdraw::{sweep, withdraw, withdraw_stale};
 use super::shared::Shared;
 use crate::name::Label;
-use crate::solver::Published;
+use crate::solver::{Place, Published};
 use crate::store::{JournalKind, JournalRow, StoreError};
 use crate::time::Deadline;
 
@@ -22,9 +22,12 @@ use crate::time::Deadline;
 struct Entry {
     /// The solver's name in the configuration: only it can take the proof away.
     solver: String,
-    /// The proof. Its record has no id while no answer with one was heard.
-    #[serde(flatten)]
-    published: Published,
+    /// Where.
+    place: Place,
+    /// What.
+    value: String,
+    /// Under which id the provider knows it; nothing while no answer with one was heard.
+    record_id: Option<String>,
     /// How often it could not be taken away, in a row.
     failures: u32,
     /// Until when that is not tried again.
@@ -32,6 +35,27 @@ struct Entry {
 }
 
 impl Entry {
+    /// A proof that is about to be published.
+    fn new(solver: &str, place: &Place, value: &str) -> Self {
+        Self {
+            solver: solver.to_owned(),
+            place: place.clone(),
+            value: value.to_owned(),
+            record_id: None,
+            failures: 0,
+            pause: None,
+        }
+    }
+
+    /// The proof as its provider knows it, if it is known how.
+    fn published(&self) -> Option<Published> {
+        self.record_id.as_ref().map(|id| Published {
+            place: self.place.clone(),
+            value: self.value.clone(),
+            record_id: id.clone(),
+        })
+    }
+
     fn encode(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("an entry has string keys and whole numbers only")
     }

@@ -3,14 +3,16 @@
 //! What cannot be taken away keeps its row and is tried again on a ladder of its own: a proof that
 //! is left over does no harm, so no certificate waits for it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Entry, entries};
 use crate::daemon::shared::Shared;
 use crate::daemon::worker::Worker;
+use crate::renewal::doubled;
 use crate::retry::Failure;
-use crate::solver::{Published, Solver, SolverError};
-use crate::store::{JournalRow, OrderId, StoreError};
+use crate::solver::{Solver, SolverError};
+use crate::store::{JournalRow, JournalWriter, OrderId, StoreError};
 use crate::time::{Deadline, Timestamp};
 
 /// A proof that could not be taken away is left alone for this long, doubling, to that.
@@ -25,6 +27,8 @@ const SWEEP: Duration = Duration::from_hours(24);
 enum WithdrawError {
     #[error("the other side does not want to be asked before {0}")]
     Closed(Timestamp),
+    #[error("no answer before there was something else to do")]
+    CutOff,
     #[error("no solver is named {0} any more")]
     NoSolver(String),
     #[error(transparent)]
@@ -33,13 +37,21 @@ enum WithdrawError {
     Store(#[from] StoreError),
 }
 
+/// Who takes proofs away, and until when there is time for it.
+#[derive(Clone, Copy)]
+struct Withdrawal<'a> {
+    shared: &'a Shared,
+    writer: JournalWriter<'a>,
+    until: Option<Timestamp>,
+}
+
 /// Takes away the proofs of one order.
 pub(in crate::daemon) async fn withdraw(worker: &Worker<'_>, order: &OrderId) {
     let published = entries(worker.shared, Some(worker.lease.label())).await;
     let taken = match published {
         Ok(mut rows) => {
             rows.retain(|(row, _)| row.order.as_ref() == Some(order));
-            withdraw_all(worker.shared, rows).await
+            Withdrawal::by(worker, None).take_all(rows).await
         }
         Err(error) => Err(error),
     };
@@ -52,20 +64,34 @@ pub(in crate::daemon) async fn withdraw(worker: &Worker<'_>, order: &OrderId) {
     }
 }
 
-/// Takes away the proofs of orders that are over, as far as that is due: a process was killed, or
-/// the withdrawal failed.
-pub(in crate::daemon) async fn withdraw_stale(worker: &Worker<'_>) -> Result<(), StoreError> {
-    let stale = stale(worker).await?;
-    withdraw_all(worker.shared, stale).await
-}
-
-/// When there is something for [`withdraw_stale`] to do.
-pub(in crate::daemon) async fn withdrawal_due(
+/// Takes away the proofs of orders that are over, as far as that is due and there is time `until`
+/// the certificate has something else to do. Returns when there is more to take away.
+///
+/// No slot is taken: nothing that matters to a certificate shall wait for this. Only so many
+/// certificates do it at once that the others always find a task.
+pub(in crate::daemon) async fn withdraw_stale(
     worker: &Worker<'_>,
+    until: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let now = worker.shared.clock.now();
-    let stale = stale(worker).await?;
-    Ok(stale.iter().map(|(_, entry)| entry.due_at(now)).min())
+    let shared = worker.shared;
+    let rows = stale(worker).await?;
+    let now = shared.clock.now();
+    let due_at = |rows: &[(JournalRow, Entry)], now| {
+        let times = rows.iter().map(|(_, entry)| entry.due_at(now));
+        times.min()
+    };
+    let Some(due) = due_at(&rows, now) else {
+        return Ok(None);
+    };
+    if due > now {
+        return Ok(Some(due));
+    }
+    let Ok(_permit) = shared.withdrawals.try_acquire() else {
+        return Ok(Some(now + PAUSE_FIRST));
+    };
+    Withdrawal::by(worker, Some(until)).take_all(rows).await?;
+    let left = stale(worker).await?;
+    Ok(due_at(&left, shared.clock.now()))
 }
 
 /// Takes away the proofs of certificates that are not configured any more, now and every day until
@@ -73,16 +99,14 @@ pub(in crate::daemon) async fn withdrawal_due(
 pub(in crate::daemon) async fn sweep(shared: &Shared) {
     let sweeping = async {
         loop {
-            let next = sweep_once(shared).await;
-            let next = next.unwrap_or_else(|error| {
+            let swept = sweep_once(shared).await;
+            if let Err(error) = &swept {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error as &dyn std::error::Error,
                     "could not look for proofs that were left over"
                 );
-                None
-            });
-            let pause = next.map_or(SWEEP, |next| next.since(shared.clock.now()));
-            tokio::time::sleep(pause.clamp(PAUSE_FIRST, SWEEP)).await;
+            }
+            tokio::time::sleep(next_sweep(swept.as_ref().ok(), shared.clock.now())).await;
         }
     };
     tokio::select! {
@@ -91,9 +115,23 @@ pub(in crate::daemon) async fn sweep(shared: &Shared) {
     }
 }
 
+/// How long to wait after a sweep that told when what it left is due; nothing if it failed.
+fn next_sweep(swept: Option<&Option<Timestamp>>, now: Timestamp) -> Duration {
+    match swept {
+        Some(Some(due)) => due.since(now).clamp(PAUSE_FIRST, SWEEP),
+        Some(None) => SWEEP,
+        None => PAUSE_FIRST,
+    }
+}
+
 /// Returns when what was left is due again.
 async fn sweep_once(shared: &Shared) -> Result<Option<Timestamp>, StoreError> {
-    withdraw_all(shared, orphans(shared).await?).await?;
+    let withdrawal = Withdrawal {
+        shared,
+        writer: JournalWriter::Sweep,
+        until: None,
+    };
+    withdrawal.take_all(orphans(shared).await?).await?;
     let now = shared.clock.now();
     let left = orphans(shared).await?;
     Ok(left.iter().map(|(_, entry)| entry.due_at(now)).min())
@@ -120,63 +158,116 @@ async fn stale(worker: &Worker<'_>) -> Result<Vec<(JournalRow, Entry)>, StoreErr
     Ok(rows)
 }
 
-async fn withdraw_all(shared: &Shared, rows: Vec<(JournalRow, Entry)>) -> Result<(), StoreError> {
-    for (row, entry) in rows {
-        let now = shared.clock.now();
-        if entry.due_at(now) > now {
-            continue;
+// === impl Withdrawal ===
+
+impl<'a> Withdrawal<'a> {
+    fn by(worker: &Worker<'a>, until: Option<Timestamp>) -> Self {
+        Self {
+            shared: worker.shared,
+            writer: JournalWriter::Worker(worker.lease),
+            until,
         }
-        let error = match withdraw_one(shared, &entry).await {
-            Ok(()) => {
-                let now = shared.clock.now();
-                shared.store.journal_close(&row.id, now).await?;
+    }
+
+    /// Takes away what is due. After a failure of a solver its other proofs are left alone for as
+    /// long, untried: one that does not answer would be waited for at each of them. Those that failed
+    /// least come first, so that one that fails always does not keep the others from their turn.
+    async fn take_all(self, mut rows: Vec<(JournalRow, Entry)>) -> Result<(), StoreError> {
+        let store = &self.shared.store;
+        let mut failed: BTreeMap<String, Option<Deadline>> = BTreeMap::new();
+        rows.sort_by_key(|(_, entry)| entry.failures);
+        for (row, entry) in rows {
+            let now = self.shared.clock.now();
+            if entry.due_at(now) > now {
                 continue;
             }
-            Err(WithdrawError::Store(error)) => return Err(error),
-            Err(error) => error,
-        };
-        tracing::warn!(
-            certificate = %row.label,
-            name = entry.published.place.fqdn,
-            error = &error as &dyn std::error::Error,
-            "could not take a proof away; it is tried again"
-        );
-        let left = entry.left(&error, shared.clock.now());
-        shared.store.journal_update(&row.id, &left.encode()).await?;
+            if let Some(pause) = failed.get(&entry.solver) {
+                let untried = Entry {
+                    pause: *pause,
+                    ..entry
+                };
+                let payload = untried.encode();
+                store.journal_update(self.writer, &row.id, &payload).await?;
+                continue;
+            }
+            if self.is_over(now) {
+                return Ok(());
+            }
+            let error = match self.take_one(&entry).await {
+                Ok(()) => {
+                    let now = self.shared.clock.now();
+                    store.journal_close(self.writer, &row.id, now).await?;
+                    continue;
+                }
+                Err(WithdrawError::Store(error)) => return Err(error),
+                Err(error) => error,
+            };
+            tracing::warn!(
+                certificate = %row.label,
+                name = entry.place.fqdn,
+                error = &error as &dyn std::error::Error,
+                "could not take a proof away; it is tried again"
+            );
+            let left = entry.left(&error, self.shared.clock.now());
+            let payload = left.encode();
+            store.journal_update(self.writer, &row.id, &payload).await?;
+            if matches!(error, WithdrawError::Solver(_)) {
+                failed.insert(left.solver, left.pause);
+            }
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn withdraw_one(shared: &Shared, entry: &Entry) -> Result<(), WithdrawError> {
-    let Some(solver) = shared.solvers.get(&entry.solver) else {
-        return Err(WithdrawError::NoSolver(entry.solver.clone()));
-    };
-    let now = shared.clock.now();
-    let scopes = solver.withdrawal_scopes();
-    let circumstances = shared.circumstances().await?;
-    let closed = scopes
-        .iter()
-        .filter_map(|scope| circumstances.closed(scope, now));
-    if let Some(until) = closed.max() {
-        return Err(WithdrawError::Closed(until));
+    /// Whether there is something else to do by now.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.shared.stop.is_cancelled() || self.until.is_some_and(|until| until <= now)
     }
-    let taken = take_away(solver, entry.published.clone()).await;
-    let now = shared.clock.now();
-    match taken {
-        Ok(()) => Ok(shared.store.settle_scopes(&scopes, now).await?),
-        Err(error) => {
-            shared.close_scope(&error.failure(now), now).await?;
-            Err(error.into())
+
+    async fn take_one(&self, entry: &Entry) -> Result<(), WithdrawError> {
+        let shared = self.shared;
+        let Some(solver) = shared.solvers.get(&entry.solver) else {
+            return Err(WithdrawError::NoSolver(entry.solver.clone()));
+        };
+        let now = shared.clock.now();
+        let scopes = solver.withdrawal_scopes();
+        let circumstances = shared.circumstances().await?;
+        let closed = scopes
+            .iter()
+            .filter_map(|scope| circumstances.closed(scope, now));
+        if let Some(until) = closed.max() {
+            return Err(WithdrawError::Closed(until));
+        }
+        if let JournalWriter::Worker(lease) = self.writer {
+            shared.store.renew(lease, now).await?;
+        }
+        let taken = tokio::select! {
+            taken = take_away(solver, entry) => taken,
+            () = self.something_else(now) => return Err(WithdrawError::CutOff),
+        };
+        let now = shared.clock.now();
+        match taken {
+            Ok(()) => Ok(shared.store.settle_scopes(&scopes, now).await?),
+            Err(error) => {
+                shared.close_scope(&error.failure(now), now).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends when there is something else to do.
+    async fn something_else(&self, now: Timestamp) {
+        match self.until {
+            Some(until) => tokio::time::sleep(until.since(now)).await,
+            None => std::future::pending().await,
         }
     }
 }
 
 /// Takes away a proof whose id may not be known.
-async fn take_away(solver: &Solver, published: Published) -> Result<(), SolverError> {
-    let found = if published.record_id.is_empty() {
-        solver.find(&published.place, &published.value).await?
-    } else {
-        Some(published)
+async fn take_away(solver: &Solver, entry: &Entry) -> Result<(), SolverError> {
+    let found = match entry.published() {
+        Some(published) => Some(published),
+        None => solver.find(&entry.place, &entry.value).await?,
     };
     match found {
         Some(published) => solver.withdraw(&published).await,
@@ -194,8 +285,7 @@ impl Entry {
 
     /// What it is after it could not be taken away.
     fn left(&self, error: &WithdrawError, now: Timestamp) -> Self {
-        let rung = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(self.failures.min(16)));
-        let on_ladder = now + rung.min(PAUSE_LAST);
+        let on_ladder = now + doubled(PAUSE_FIRST, PAUSE_LAST, self.failures);
         let (failures, until) = match error {
             // Nothing was tried.
             WithdrawError::Closed(until) => (self.failures, *until),
@@ -204,7 +294,7 @@ impl Entry {
                 let until = not_before.map_or(on_ladder, |named| named.max(on_ladder));
                 (self.failures.saturating_add(1), until)
             }
-            WithdrawError::NoSolver(_) | WithdrawError::Store(_) => {
+            WithdrawError::CutOff | WithdrawError::NoSolver(_) | WithdrawError::Store(_) => {
                 (self.failures.saturating_add(1), on_ladder)
             }
         };
@@ -224,18 +314,27 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
     fn entry() -> Entry {
+        let place = Place {
+            zone: "example.com".to_owned(),
+            fqdn: "_acme-challenge.v.example.com".to_owned(),
+        };
         Entry {
-            solver: "alidns".to_owned(),
-            published: Published {
-                place: Place {
-                    zone: "example.com".to_owned(),
-                    fqdn: "_acme-challenge.v.example.com".to_owned(),
-                },
-                value: "value".to_owned(),
-                record_id: "1".to_owned(),
-            },
-            failures: 0,
-            pause: None,
+            record_id: Some("1".to_owned()),
+            ..Entry::new("alidns", &place, "value")
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_failed_is_repeated_soon() {
+        let minutes = |minutes| NOW + Duration::from_mins(minutes);
+        for (swept, pause) in [
+            (None, PAUSE_FIRST),
+            (Some(None), SWEEP),
+            (Some(Some(NOW)), PAUSE_FIRST),
+            (Some(Some(minutes(7))), Duration::from_mins(7)),
+            (Some(Some(minutes(3000))), SWEEP),
+        ] {
+            assert_eq!(next_sweep(swept.as_ref(), NOW), pause, "{swept:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::secret::Secret;
-use crate::store::{AcceptedOrderRow, JournalKind};
+use crate::store::{AcceptedOrderRow, JournalKind, JournalWriter};
 
 /// What the next process finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ async fn each_write_is_found_after_a_kill() {
 
     let (kind, payload) = (JournalKind::TxtRecord, json!({}));
     let row = store
-        .journal_open(kind, &video(), Some(&id), &payload, NOW)
+        .journal_open(&lease, kind, Some(&id), &payload, NOW)
         .await
         .unwrap();
     let published = [
@@ -111,7 +111,8 @@ async fn each_write_is_found_after_a_kill() {
         .unwrap();
     found(&["account key", "account URL", "proof", "generation"], 3).await;
 
-    store.journal_close(&row, NOW).await.unwrap();
+    let worker = JournalWriter::Worker(&lease);
+    store.journal_close(worker, &row, NOW).await.unwrap();
     found(&["account key", "account URL", "generation"], 3).await;
 }
 

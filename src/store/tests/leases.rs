@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::store::lease::{DUE, PLANNED_TOO_FAR};
-use crate::store::{AcceptedOrderRow, LEASE_TTL};
+use crate::store::{AcceptedOrderRow, JournalKind, JournalWriter, LEASE_TTL};
 
 #[tokio::test]
 async fn one_worker_at_a_time_and_the_next_has_a_greater_fence() {
@@ -76,6 +76,11 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     let store = home.open().await;
     let lost = claimed(&store).await;
     let order = intend(&store, &lost, &Record::default()).await;
+    let kind = JournalKind::TxtRecord;
+    let row = store
+        .journal_open(&lost, kind, Some(&order), &json!({}), NOW)
+        .await
+        .unwrap();
     store
         .claim(&video(), NOW + LEASE_TTL)
         .await
@@ -85,6 +90,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
         (
             store.load(&video()).await.unwrap(),
             store.open_order(&video()).await.unwrap(),
+            store.journal_rows(kind, None).await.unwrap(),
         )
     };
     let before = state().await;
@@ -102,6 +108,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     };
     let generation = new_generation(9, &chain, &key);
     let entries = [entry("late")];
+    let worker = JournalWriter::Worker(&lost);
     let outcomes = [
         ("renew", store.renew(&lost, NOW).await),
         ("release", store.release(&lost, NOW).await),
@@ -124,6 +131,27 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
             store
                 .close_order(&lost, &record, NOW, &order, "invalid", &entries)
                 .await,
+        ),
+        (
+            "close_refused_order",
+            store
+                .close_refused_order(&lost, &record, NOW, &order, "refused", &entries)
+                .await,
+        ),
+        (
+            "journal_open",
+            store
+                .journal_open(&lost, kind, Some(&order), &json!({}), NOW)
+                .await
+                .map(drop),
+        ),
+        (
+            "journal_update",
+            store.journal_update(worker, &row, &json!(1)).await,
+        ),
+        (
+            "journal_close",
+            store.journal_close(worker, &row, NOW).await,
         ),
         (
             "save_generation",

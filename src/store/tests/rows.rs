@@ -6,7 +6,7 @@ use super::*;
 use crate::retry::{Class, Failure, Scope, course};
 use crate::secret::Secret;
 use crate::store::write::LEDGER_KEPT;
-use crate::store::{JournalId, JournalKind};
+use crate::store::{JournalId, JournalKind, JournalWriter};
 
 #[tokio::test]
 async fn the_first_account_key_stands() {
@@ -111,20 +111,23 @@ async fn a_success_settles_a_scope_that_is_open_again() {
 async fn the_journal_tells_what_may_still_be_there() {
     let home = Home::new();
     let store = home.open().await;
-    let lease = claimed(&store).await;
+    store.ensure(&[video(), label("other")], NOW).await.unwrap();
+    let lease = store.claim(&video(), NOW).await.unwrap().unwrap();
+    let other = store.claim(&label("other"), NOW).await.unwrap().unwrap();
     let order = intend(&store, &lease, &Record::default()).await;
     let txt = JournalKind::TxtRecord;
-    let open = async |kind, label: &Label, order, value: &str| {
+    let open = async |lease, order, value: &str| {
         store
-            .journal_open(kind, label, order, &json!({ "value": value }), NOW)
+            .journal_open(lease, txt, order, &json!({ "value": value }), NOW)
             .await
             .unwrap()
     };
-    let first = open(txt, &video(), Some(&order), "1").await;
-    let second = open(txt, &video(), None, "2").await;
-    let third = open(txt, &label("other"), None, "3").await;
+    let first = open(&lease, Some(&order), "1").await;
+    let second = open(&lease, None, "2").await;
+    let third = open(&other, None, "3").await;
+    let worker = JournalWriter::Worker(&lease);
     store
-        .journal_update(&first, &json!({ "value": "1", "id": 17 }))
+        .journal_update(worker, &first, &json!({ "value": "1", "id": 17 }))
         .await
         .unwrap();
 
@@ -142,12 +145,40 @@ async fn the_journal_tells_what_may_still_be_there() {
     assert_eq!((&rows[0].order, &rows[1].order), (&Some(order), &None));
     assert_eq!(rows[0].payload, json!({ "value": "1", "id": 17 }));
 
-    store.journal_close(&first, NOW).await.unwrap();
+    store.journal_close(worker, &first, NOW).await.unwrap();
     let rows = store.journal_rows(txt, None).await.unwrap();
     assert_eq!(
         rows.iter().map(|row| &row.id).collect::<Vec<_>>(),
         [&second, &third]
     );
+}
+
+#[tokio::test]
+async fn a_row_is_changed_by_the_worker_of_its_certificate_and_without_one_by_the_sweep() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let row = journalled(&store, &lease).await;
+    let open = async || {
+        let rows = store.journal_rows(JournalKind::TxtRecord, None).await;
+        rows.unwrap().len()
+    };
+    let sweep = JournalWriter::Sweep;
+    store.journal_close(sweep, &row, NOW).await.unwrap();
+    assert_eq!(open().await, 1, "the certificate is configured");
+    store.ensure(&[label("other")], NOW).await.unwrap();
+    let other = store.claim(&label("other"), NOW).await.unwrap().unwrap();
+    let other = JournalWriter::Worker(&other);
+    store.journal_close(other, &row, NOW).await.unwrap();
+    assert_eq!(open().await, 1, "the row is of another certificate");
+    store
+        .journal_update(sweep, &row, &json!({ "swept": true }))
+        .await
+        .unwrap();
+    let rows = store.journal_rows(JournalKind::TxtRecord, None).await;
+    assert_eq!(rows.unwrap()[0].payload, json!({ "swept": true }));
+    store.journal_close(sweep, &row, NOW).await.unwrap();
+    assert_eq!(open().await, 0);
 }
 
 #[tokio::test]
@@ -216,9 +247,11 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
         .await
         .unwrap();
     let open = intend(&store, &lease, &record).await;
-    let row = journalled(&store).await;
-    let gone = journalled(&store).await;
-    store.journal_close(&gone, NOW).await.unwrap();
+    let row = journalled(&store, &lease).await;
+    let gone = journalled(&store, &lease).await;
+    let worker = JournalWriter::Worker(&lease);
+    store.journal_close(worker, &gone, NOW).await.unwrap();
+
     let kept = 100 * MINUTE;
     store.prune(NOW + kept).await.unwrap();
     assert_eq!(
@@ -263,10 +296,10 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
     assert_eq!(used().await, 0);
 }
 
-async fn journalled(store: &Store) -> JournalId {
+async fn journalled(store: &Store, lease: &Lease) -> JournalId {
     let kind = JournalKind::TxtRecord;
     store
-        .journal_open(kind, &video(), None, &json!({}), NOW)
+        .journal_open(lease, kind, None, &json!({}), NOW)
         .await
         .unwrap()
 }

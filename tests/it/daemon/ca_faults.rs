@@ -24,6 +24,7 @@ async fn run_until_order_failed(scene: &Scene, times: usize) {
 async fn run_until_seen(scene: &Scene, generation: u32) {
     let daemon = scene.run();
     scene.until_seen("video", generation).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!(scene.snapshot("video").await.failure, None);
     assert_eq!(scene.proofs(), 0);
@@ -88,6 +89,7 @@ async fn an_account_that_the_ca_forgot_is_made_anew() {
     scene.until_seen("video", 1).await;
     scene.pebble.restart().await.unwrap();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!((scene.accounts_at_ca(), scene.orders_at_ca()), (2, 2));
     assert_eq!(scene.proofs(), 0);

@@ -65,6 +65,7 @@ async fn an_edge_that_lags_is_waited_for() {
     );
     assert!(scene.rests_for("video").await <= SECOND * 5);
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 1));
 }
@@ -98,6 +99,7 @@ async fn an_edge_that_never_changes_is_installed_to_once_more_and_watched_slowly
     scene.let_pass(&["video"], HOUR * 2).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let snapshot = scene.snapshot("video").await;
     assert_eq!(snapshot.targets[0].state, TargetState::Seen);
@@ -153,6 +155,7 @@ async fn wrong_credentials_wait_for_a_person_and_heal_at_the_next_start() {
     scene.set_secret(Gateway::ACCESS_KEY_SECRET);
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!(scene.snapshot("video").await.failure, None);
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
@@ -291,6 +294,7 @@ async fn a_throttled_install_waits_for_the_named_time_over_a_restart_and_for_all
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     scene.until_seen("other", 1).await;
+    scene.until_at_rest("other").await;
     daemon.stop().await;
     assert_eq!((scene.orders_at_ca(), scene.installs()), (2, 2));
 }
@@ -312,6 +316,7 @@ async fn a_throttled_list_of_zones_holds_the_order_until_the_named_time() {
     scene.let_pass(&["video"], MINUTE * 20).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
 }
@@ -389,6 +394,7 @@ async fn a_pair_that_is_refused_as_expired_is_ordered_anew() {
     scene.let_pass(&["video"], HOUR).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!(scene.snapshot("video").await.failure, None);
     assert_eq!((scene.orders_at_ca(), scene.installs()), (2, 1));
@@ -447,7 +453,9 @@ async fn one_domain_that_is_always_refused_does_not_hinder_the_others() {
     scene.until_seen("other", 1).await;
     scene.until_seen("third", 1).await;
     scene.until_told("video", "install-failed", 1).await;
-    scene.until_at_rest("video").await;
+    for label in ["video", "other", "third"] {
+        scene.until_at_rest(label).await;
+    }
     daemon.stop().await;
     let snapshot = scene.snapshot("video").await;
     assert_eq!(snapshot.targets[0].state, TargetState::Blocked);

@@ -28,6 +28,7 @@ async fn a_certificate_is_obtained_installed_and_seen() {
     let scene = one().await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let record = scene.record("video").await.unwrap();
     let leaf = record.issued.unwrap().leaf;
@@ -52,6 +53,7 @@ async fn apex_wildcard_and_another_name_share_a_certificate_with_two_targets() {
         .await;
     let daemon = scene.run();
     scene.until_seen("site", 1).await;
+    scene.until_at_rest("site").await;
     daemon.stop().await;
     let bindings = ["example.com", ".example.com"]
         .map(|domain| scene.world.installed(domain, Env::Production).unwrap());
@@ -96,6 +98,7 @@ async fn a_certificate_is_renewed_before_it_runs_out() {
     scene.until_seen("video", 1).await;
     let first = scene.record("video").await.unwrap().issued.unwrap();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let second = scene.record("video").await.unwrap().issued.unwrap();
     assert_eq!((first.generation, second.generation), (1, 2));
@@ -134,6 +137,7 @@ async fn a_certificate_is_renewed_because_the_ca_says_so() {
     scene.let_pass(&["video"], HOUR * 7).await;
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!((scene.orders_at_ca(), scene.installs()), (2, 2));
     assert_eq!(scene.replacements_at_ca(), 1);
@@ -150,6 +154,7 @@ async fn other_names_are_ordered_at_the_next_start() {
         .await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
 
     scene.set_certificates(
@@ -157,6 +162,7 @@ async fn other_names_are_ordered_at_the_next_start() {
     );
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let leaf = scene.record("video").await.unwrap().issued.unwrap().leaf;
     let names: Vec<_> = leaf.names.iter().map(DnsName::as_str).collect();
@@ -215,6 +221,7 @@ async fn another_kind_of_key_is_ordered_at_the_next_start() {
     let mut scene = one().await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let key = scene
         .record("video")
@@ -229,6 +236,7 @@ async fn another_kind_of_key_is_ordered_at_the_next_start() {
     scene.set_certificates(&format!("{ONE}key = \"rsa-2048\"\n"));
     let daemon = scene.run();
     scene.until_seen("video", 2).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     let key = scene
         .record("video")

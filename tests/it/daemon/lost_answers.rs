@@ -58,6 +58,7 @@ async fn check_install(disturbance: Disturbance, performed: usize) {
     scene.let_pass(&["video"], SECOND * 7).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     check_outcome(&scene).await;
     assert_eq!(scene.installs(), performed);
@@ -113,6 +114,7 @@ async fn an_upload_that_is_refused_as_known_is_bound_by_its_id() {
     scene.let_pass(&["video"], MINUTE).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     check_outcome(&scene).await;
     let calls = scene.gateway.calls().of(SET);
@@ -136,6 +138,7 @@ async fn check_publication(disturbance: Disturbance) {
     scene.let_pass(&["video"], SECOND * 67).await;
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
     check_outcome(&scene).await;
     assert_eq!(scene.gateway.calls().performed(ADD), 1);

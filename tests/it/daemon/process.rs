@@ -296,6 +296,7 @@ async fn an_order_goes_on_soon_after_a_disk_takes_writes_again() {
     let healed = Instant::now();
     scene.until_seen(LABEL, 1).await;
     assert!(healed.elapsed() < Duration::from_secs(30));
+    scene.until_at_rest(LABEL).await;
     assert!(daemon.terminate().await);
     assert_eq!(scene.orders_at_ca(), 1);
     assert_eq!(scene.proofs(), 0);

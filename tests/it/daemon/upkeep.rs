@@ -137,5 +137,6 @@ async fn renew(scene: &Scene, generation: u32) {
         .await;
     let daemon = scene.run();
     scene.until_seen("video", generation).await;
+    scene.until_at_rest("video").await;
     daemon.stop().await;
 }
