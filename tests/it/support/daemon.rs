@@ -28,6 +28,8 @@ pub(crate) struct InProcess {
 pub(crate) struct Process {
     child: Child,
     log: Log,
+    /// What reads its output into the log.
+    readers: [JoinHandle<()>; 2],
 }
 
 /// What a process has written so far.
@@ -80,9 +82,15 @@ impl Scene {
             .spawn()
             .unwrap();
         let log = Log::default();
-        log.collect(child.stdout.take().unwrap());
-        log.collect(child.stderr.take().unwrap());
-        Process { child, log }
+        let readers = [
+            log.collect(child.stdout.take().unwrap()),
+            log.collect(child.stderr.take().unwrap()),
+        ];
+        Process {
+            child,
+            log,
+            readers,
+        }
     }
 }
 
@@ -128,6 +136,16 @@ impl Process {
         let what = format!("the daemon says {words:?}");
         let said = async || {
             let ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                // Its last words may not have been read yet.
+                for reader in self
+                    .readers
+                    .iter_mut()
+                    .filter(|reader| !reader.is_finished())
+                {
+                    reader.await.unwrap();
+                }
+            }
             let said = self.log().contains(words);
             assert!(said || ended.is_none(), "it ended before {what}: {ended:?}");
             said
@@ -155,7 +173,7 @@ impl Drop for Process {
 }
 
 impl Log {
-    fn collect(&self, output: impl AsyncRead + Send + Unpin + 'static) {
+    fn collect(&self, output: impl AsyncRead + Send + Unpin + 'static) -> JoinHandle<()> {
         let log = self.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();
@@ -164,6 +182,6 @@ impl Log {
                 text.push_str(&line);
                 text.push('\n');
             }
-        });
+        })
     }
 }
