@@ -107,6 +107,19 @@ impl World {
         id
     }
 
+    /// Removes every DNS record of a name by hand.
+    ///
+    /// # Panics
+    /// If the zone was not added.
+    pub fn remove_records(&self, zone: &str, rr: &str) {
+        let mut state = self.lock();
+        let zone = state
+            .zones
+            .get_mut(zone)
+            .unwrap_or_else(|| panic!("no zone {zone} in this world"));
+        zone.records.retain(|record| record.rr != rr);
+    }
+
     /// A VOD domain as it is now.
     pub fn domain(&self, name: &str) -> Option<VodDomain> {
         self.lock().domains.get(name).cloned()
@@ -235,17 +248,20 @@ mod tests {
         let world = World::new();
         world.add_zone("example.com");
         world.add_zone("sub.example.com");
+        world.add_foreign_zone("example.org");
         let state = world.lock();
         let cases = [
             ("a.sub.example.com", Some("sub.example.com")),
             ("a.example.com", Some("example.com")),
             ("example.com", Some("example.com")),
             ("notexample.com", None),
+            ("a.example.org", Some("example.org")),
         ];
         for (name, expected) in cases {
             let found = state.zone_for_name(name).map(|zone| &*zone.name);
             assert_eq!(found, expected, "{name}");
         }
+        assert!(state.zones["example.org"].foreign, "none of ours");
     }
 
     #[test]

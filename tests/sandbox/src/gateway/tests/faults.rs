@@ -71,6 +71,28 @@ async fn a_proxy_without_a_gateway_answers_in_html() {
 }
 
 #[tokio::test]
+async fn a_proxy_may_name_a_time_and_answer_for_what_was_performed() {
+    let page = RawAnswer::page(503).with_header("retry-after", "7");
+    for (disturbance, performed) in [
+        (Disturbance::Raw(page.clone()), false),
+        (Disturbance::PerformThenRaw(page), true),
+    ] {
+        let (answer, records, call) = add_under(Fault::once(disturbance)).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, records), (503, usize::from(performed)));
+        assert_eq!(answer.headers["retry-after"], "7");
+        assert_eq!(call.performed, performed);
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the gateway panicked")]
+async fn a_panic_of_the_gateway_is_no_connection_closed_on_script() {
+    let nonsense = RawAnswer::page(200).with_header("no header", "");
+    let _ = add_under(Fault::once(Disturbance::Raw(nonsense))).await;
+}
+
+#[tokio::test]
 async fn a_late_answer_comes_for_the_patient() {
     let delay = Duration::from_millis(50);
     for disturbance in [
