@@ -203,13 +203,6 @@ impl Failure {
             .last()
             .map_or(Class::Operator, |remedy| remedy.class)
     }
-
-    /// Whether the call may have had its effect though it failed.
-    pub fn may_have_happened(&self) -> bool {
-        self.course
-            .iter()
-            .any(|remedy| remedy.class == Class::Reconcile)
-    }
 }
 
 impl Scope {

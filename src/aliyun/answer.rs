@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use serde_json::Value;
 
 use super::code::{self, Code};
@@ -34,12 +33,17 @@ pub(super) fn read(
     let named_time = named_time(&answer.headers, now);
     if let Some(code) = body.word("Code").filter(|code| !is_success(code)) {
         let scrubber = Scrubber::new(sent.secrets().chain([key]));
-        let refusal = Refusal {
+        let word = |text: String| scrubber.clean(&text, WORD_LIMIT);
+        return Err(Cause::Refused(Box::new(Refusal {
+            status: answer.status,
+            code: Code::parse(&code),
+            message: message(&code, &body, &scrubber),
+            code_text: word(code),
+            request_id: body.word("RequestId").map(word),
+            missing_permission: body.missing_permission().map(word),
             named_time,
             sent: sent.names(),
-            ..Refusal::from_body(answer.status, &code, &body, &scrubber)
-        };
-        return Err(Cause::Refused(Box::new(refusal)));
+        })));
     }
     match body {
         Body::Json(value) if answer.status.is_success() && word(&value, "RequestId").is_some() => {
@@ -135,26 +139,12 @@ fn is_success(code: &str) -> bool {
         .any(|success| code.eq_ignore_ascii_case(success))
 }
 
-impl Refusal {
-    /// What the body says of a refusal; the rest is left empty.
-    fn from_body(status: StatusCode, code: &str, body: &Body<'_>, scrubber: &Scrubber) -> Self {
-        let word = |text: String| scrubber.clean(&text, WORD_LIMIT);
-        let message = body
-            .word("Message")
-            .filter(|_| !code::echoes_the_request(code))
-            .map(|message| scrubber.clean(&message, MESSAGE_LIMIT))
-            .filter(|message| !message.is_empty());
-        Self {
-            status,
-            code: Code::parse(code),
-            code_text: word(code.to_owned()),
-            message,
-            request_id: body.word("RequestId").map(word),
-            missing_permission: body.missing_permission().map(word),
-            named_time: None,
-            sent: Vec::new(),
-        }
-    }
+/// What the other side says of a refusal, unless it may have echoed the request.
+fn message(code: &str, body: &Body<'_>, scrubber: &Scrubber) -> Option<String> {
+    body.word("Message")
+        .filter(|_| !code::echoes_the_request(code))
+        .map(|message| scrubber.clean(&message, MESSAGE_LIMIT))
+        .filter(|message| !message.is_empty())
 }
 
 /// The text of the first element of that name. Error bodies are flat and have no attributes, so

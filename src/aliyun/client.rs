@@ -71,11 +71,26 @@ struct Observed {
 // === impl Endpoints ===
 
 impl Endpoints {
-    /// The public endpoints for a region (the official SDKs' tables). VOD in `cn-hangzhou` is
-    /// served by `cn-shanghai`; regions without an endpoint of their own by the central one. DNS
-    /// is the same everywhere.
+    /// The public endpoints for a region (the official SDKs' tables). Regions whose VOD has no
+    /// endpoint that we know are served by the central one. DNS is the same everywhere.
     pub fn of_region(region: &str) -> Self {
-        let vod = match region {
+        let vod = Self::vod_of(region).unwrap_or("https://vod.aliyuncs.com");
+        let url = |text| Url::parse(text).expect("the endpoints above are URLs");
+        Self {
+            alidns: url("https://alidns.aliyuncs.com"),
+            vod: url(vod),
+        }
+    }
+
+    /// Whether we know the VOD endpoint of a region. If not, it is mistyped, new, or one of those that
+    /// the central endpoint serves.
+    pub fn knows_vod_of(region: &str) -> bool {
+        Self::vod_of(region).is_some()
+    }
+
+    /// VOD in `cn-hangzhou` is served by `cn-shanghai`.
+    fn vod_of(region: &str) -> Option<&'static str> {
+        Some(match region {
             "ap-northeast-1" => "https://vod.ap-northeast-1.aliyuncs.com",
             "ap-southeast-1" => "https://vod.ap-southeast-1.aliyuncs.com",
             "ap-southeast-5" => "https://vod.ap-southeast-5.aliyuncs.com",
@@ -87,13 +102,8 @@ impl Endpoints {
             "eu-central-1" => "https://vod.eu-central-1.aliyuncs.com",
             "me-central-1" => "https://vod.me-central-1.aliyuncs.com",
             "us-west-1" => "https://vod.us-west-1.aliyuncs.com",
-            _ => "https://vod.aliyuncs.com",
-        };
-        let url = |text| Url::parse(text).expect("the endpoints above are URLs");
-        Self {
-            alidns: url("https://alidns.aliyuncs.com"),
-            vod: url(vod),
-        }
+            _ => return None,
+        })
     }
 
     fn of_service(&self, service: Service) -> &Url {
@@ -128,9 +138,9 @@ impl Client {
         self.observed().reading
     }
 
-    /// How many calls ended how, since the client was made: the action, the code (`OK` for a
-    /// success, `unknown` for codes that we do not know, else as in [`ApiError::label`]) and the
-    /// count.
+    /// How many calls ended how, since the client was made: the action, how it ended and the count.
+    /// `OK` is a success; a refusal counts under its code as the table spells it, or as `unknown`, so
+    /// that the other side cannot make ever more of them; the rest as in [`ApiError::label`].
     pub fn calls(&self) -> Vec<(Action, String, u64)> {
         self.observed()
             .calls

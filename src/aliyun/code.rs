@@ -92,7 +92,7 @@ codes! {
     /// Pairs are checked before they are stored: the same bytes would fail again, and orders would
     /// be spent on somebody's mistake.
     CertificateMissMatch        "Certificate.MissMatch"                 Here: Operator;
-    /// The conservative form leaves the root out, which may be short enough.
+    /// A chain has no root that could be left out: a key in another form may be the shorter one.
     CertificateTooLong          "InvalidCertificate.TooLong"            Here: Reformat, Operator;
     CertNameTooLong             "InvalidCertName.TooLong"               Here: Rename 2, Operator;
     /// "Error performing verification" does not say of what.
@@ -262,6 +262,16 @@ impl Code {
     pub fn lacks_permission(self) -> bool {
         self.rule()
             .is_some_and(|rule| rule.about == About::Permission)
+    }
+
+    /// Whether it says that a certificate is stored already, under that name or with that content.
+    pub fn says_stored(self) -> bool {
+        [
+            Self::CertificateDuplicated,
+            Self::CertificateContentDuplicated,
+            Self::CertNameExists,
+        ]
+        .contains(&self)
     }
 
     /// Whether it says that a name is no zone of this account.

@@ -94,6 +94,15 @@ impl ApiError {
         self.refusal().map(|refusal| refusal.code)
     }
 
+    /// Whether the credentials may not make the call. A code that we do not know counts if it came with
+    /// HTTP 403, which says just that (RFC 9110 §15.5.4).
+    pub fn lacks_permission(&self) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            let said = refusal.code == Code::Unknown && refusal.status == StatusCode::FORBIDDEN;
+            said || refusal.code.lacks_permission()
+        })
+    }
+
     /// Whether what was asked may have happened although it was reported as failed: the answer
     /// was lost on its way, replaced by a proxy's, or says that the same call came twice.
     pub fn may_have_happened(&self) -> bool {

@@ -8,7 +8,7 @@
 //! | [`code`] | every known error code, and what it asks of us |
 //! | [`error`] | why a call failed, and the failure that it amounts to |
 //! | [`credentials`] | access keys and where they come from |
-//! | [`sign`] | the signature, pure |
+//! | `sign` | the signature, pure |
 //!
 //! Every method tries **once** and reports. Nothing here waits, repeats, limits its own rate or
 //! stores anything; nothing here knows what a certificate is due for.
@@ -23,7 +23,7 @@ pub mod error;
 mod named_time;
 mod parameters;
 mod scrub;
-pub mod sign;
+mod sign;
 #[cfg(test)]
 mod testing;
 pub mod vod;

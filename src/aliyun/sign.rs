@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 
 /// The value of the `SignatureMethod` parameter.
-pub const METHOD: &str = "HMAC-SHA1";
+pub(super) const METHOD: &str = "HMAC-SHA1";
 
 /// The value of the `SignatureVersion` parameter.
-pub const VERSION: &str = "1.0";
+pub(super) const VERSION: &str = "1.0";
 
 /// Signs the parameters of a request with the HTTP method `method` and writes them as a form, the
 /// signature included.
-pub fn signed_form<'a>(
+pub(super) fn signed_form<'a>(
     method: &str,
     parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     secret: &Secret,
@@ -37,7 +37,7 @@ pub fn signed_form<'a>(
 
 /// The canonical form of parameters: sorted by name in byte order, names and values
 /// percent-encoded, joined as `name=value` with `&`. An empty value stays, as `name=`.
-pub fn canonical<'a>(
+pub(super) fn canonical<'a>(
     parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Zeroizing<String> {
     let mut parameters: Vec<(&str, &str)> = parameters.into_iter().collect();
@@ -60,7 +60,7 @@ pub fn canonical<'a>(
 
 /// The text that is signed: the method, the path (always `/`) and the canonical parameters, the
 /// last two percent-encoded, joined with `&`. Host and headers are not part of it.
-pub fn string_to_sign(method: &str, canonical: &str) -> Zeroizing<String> {
+pub(super) fn string_to_sign(method: &str, canonical: &str) -> Zeroizing<String> {
     const PATH: &str = "&%2F&";
     let mut text = with_capacity(method.len() + PATH.len() + encoded_limit(canonical));
     text.push_str(method);
@@ -70,7 +70,7 @@ pub fn string_to_sign(method: &str, canonical: &str) -> Zeroizing<String> {
 }
 
 /// The signature: HMAC-SHA1 of the text, keyed with the access key secret and a `&`, in base64.
-pub fn signature(string_to_sign: &str, secret: &Secret) -> String {
+pub(super) fn signature(string_to_sign: &str, secret: &Secret) -> String {
     let secret = secret.expose();
     let mut key = with_capacity(secret.len() + 1);
     key.push_str(secret);
@@ -83,7 +83,7 @@ pub fn signature(string_to_sign: &str, secret: &Secret) -> String {
 
 /// Percent-encodes the UTF-8 of a text; only `A-Z a-z 0-9 - _ . ~` stay as they are (RFC 3986
 /// §2.3). A space becomes `%20`, never `+`.
-pub fn percent_encode(text: &str) -> String {
+pub(super) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(encoded_limit(text));
     percent_encode_into(&mut encoded, text);
     encoded

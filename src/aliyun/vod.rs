@@ -13,7 +13,7 @@ use super::answer::{items, number, text};
 use super::client::{Client, Pages};
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::certificate::{Chain, Fingerprint};
+use crate::certificate::{Chain, Leaf};
 use crate::name::AccelerationDomain;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -113,8 +113,8 @@ pub struct CertificateInfo {
     pub https: Option<bool>,
     /// When it expires.
     pub expires: Option<Timestamp>,
-    /// The fingerprint of its leaf, where the certificate itself is reported.
-    pub fingerprint: Option<Fingerprint>,
+    /// What its leaf says, where the certificate itself is reported.
+    pub leaf: Option<Leaf>,
 }
 
 /// The state of an acceleration domain.
@@ -128,8 +128,8 @@ pub struct DomainDetail {
     pub https: Option<bool>,
     /// The name of its certificate, while HTTPS is on.
     pub cert_name: Option<String>,
-    /// The fingerprint of its leaf, while HTTPS is on.
-    pub fingerprint: Option<Fingerprint>,
+    /// What its leaf says, while HTTPS is on.
+    pub leaf: Option<Leaf>,
 }
 
 /// The status of an acceleration domain (`DomainStatus`).
@@ -273,7 +273,7 @@ impl CertificateInfo {
             cert_region: parsed(info, "CertRegion"),
             https: switch(info, "ServerCertificateStatus").or_else(|| switch(info, "SSLProtocol")),
             expires: parsed(info, "CertExpireTime"),
-            fingerprint: fingerprint(info, "ServerCertificate"),
+            leaf: leaf(info, "ServerCertificate"),
         }
     }
 }
@@ -287,7 +287,7 @@ impl DomainDetail {
             cname: text(detail, "Cname"),
             https: switch(detail, "SSLProtocol"),
             cert_name: text(detail, "CertName"),
-            fingerprint: fingerprint(detail, "SSLPub"),
+            leaf: leaf(detail, "SSLPub"),
         }
     }
 }
@@ -385,16 +385,16 @@ fn switch(value: &Value, field: &str) -> Option<bool> {
         .map(|(_, on)| on)
 }
 
-/// The fingerprint of the first certificate in a field. The form of that field is not documented:
-/// PEM is understood, also with its line ends escaped; a chain may be cut off behind the leaf.
-fn fingerprint(value: &Value, field: &str) -> Option<Fingerprint> {
+/// The first certificate in a field. The form of that field is not documented: PEM is understood, also
+/// with its line ends escaped; a chain may be cut off behind the leaf.
+fn leaf(value: &Value, field: &str) -> Option<Leaf> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     let text = text(value, field)?.replace("\\n", "\n");
     let (_, rest) = text.split_once(BEGIN)?;
     let (leaf, _) = rest.split_once(END)?;
     let chain = Chain::from_pem(&[BEGIN, leaf, END].concat()).ok()?;
-    Some(chain.leaf().fingerprint)
+    Some(chain.leaf().clone())
 }
 
 #[cfg(test)]

@@ -220,6 +220,9 @@ fn read_back(target: &TargetId, found: &Found, before: &Record, after: &Record) 
         }
         Found::Ours(_) | Found::Foreign { .. } | Found::Nothing if told_before => return None,
         Found::Ours(installed) => format!("the API has our generation {}", installed.generation),
+        Found::Twin { cert_name, .. } => {
+            format!("the API has a certificate of another copy of this store, {cert_name}")
+        }
         Found::Foreign { cert_name } => format!("the API has a foreign certificate, {cert_name}"),
         Found::Nothing => "the API has no certificate".to_owned(),
     };

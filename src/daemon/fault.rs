@@ -50,11 +50,13 @@ fn event_of(shared: &Shared, action: &Action) -> Option<Event> {
                 ]),
                 ..panicked()
             },
+            may_have_happened: true,
             jitter,
         }),
         Action::ReadBack { target } => Some(Event::ReadBackFailed {
             target: target.clone(),
             failure: panicked(),
+            lacks_permission: false,
             jitter,
         }),
         Action::Look { target } => Some(Event::Looked {

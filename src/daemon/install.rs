@@ -4,8 +4,6 @@
 //! back first, and the deterministic name makes the repetition find its own first attempt.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use super::worker::Worker;
 use crate::certificate::Chain;
@@ -14,9 +12,9 @@ use crate::name::TargetId;
 use crate::renewal::{self, Event, Found, Manner, Served};
 use crate::retry::{Class, Failure, Scope, course};
 use crate::store::StoreError;
-use crate::target::cert_name::CertName;
+use crate::target::cert_name::{CertName, InstallationId};
 use crate::target::{
-    Encoding, Env, InstallError, Installation, Look, LookError, ReadBack, Source, StoredAt, Target,
+    Encoding, Env, InstallError, Installation, Look, ReadBack, Source, StoredAt, Target,
 };
 use crate::time::Timestamp;
 
@@ -29,23 +27,25 @@ pub(super) async fn install(
     manner: Manner,
 ) -> Result<Event, StoreError> {
     let jitter = worker.shared.roll();
-    let failed = |failure: Failure| Event::InstallFailed {
+    let failed = |failure: Failure, may_have_happened: bool| Event::InstallFailed {
         target: id.clone(),
         generation,
         failure,
+        may_have_happened,
         jitter,
     };
+    let refused = |failure: Failure| failed(failure, false);
     let Some(target) = worker.job.targets.get(id).cloned() else {
-        return Ok(failed(ours(
-            "unknown-target",
-            &format!("{id} is not configured"),
-        )));
+        return Ok(refused(unknown_target(id)));
+    };
+    let Some(installation) = installation(worker) else {
+        return Ok(refused(no_installation_id()));
     };
     let Some((chain, key)) = pair(worker, generation).await? else {
         let lost = format!("generation {generation} cannot be read from the store");
-        return Ok(failed(Failure {
+        return Ok(refused(Failure {
             course: course(&[(Class::Reissue, 1), (Class::Operator, 1)]),
-            ..ours("generation-lost", &lost)
+            ..fault("generation-lost", &lost)
         }));
     };
     // Nothing in SQL can fence a call to another system, but whoever has lost the lease cannot store
@@ -53,46 +53,79 @@ pub(super) async fn install(
     worker
         .take(Event::InstallIntended { target: id.clone() })
         .await?;
-    let store = &worker.shared.store;
     let label = worker.lease.label();
-    let name = CertName::new(
-        store.installation_id(),
-        label,
-        generation,
-        chain.leaf(),
-        manner.renames,
-    );
+    let leaf = chain.leaf();
+    let name = CertName::new(&installation, label, generation, leaf, manner.renames);
+    let now = || worker.shared.clock.now();
     Ok(match push(&target, &name, &chain, &key, manner).await {
         Ok(stored_at) => Event::Installed {
             target: id.clone(),
-            installed: installed(&name, generation, stored_at, worker.shared.clock.now()),
+            installed: installed(name.to_string(), generation, stored_at, now()),
         },
-        Err(error) => failed(error.failure(worker.shared.clock.now())),
+        Err(error) => failed(error.failure(&target, now()), error.may_have_happened()),
     })
+}
+
+/// Why a generation could not be pushed.
+struct PushError {
+    error: InstallError,
+    encoding: Encoding,
+    /// Why what is stored could not be looked up before, though that was wanted.
+    listing: Option<InstallError>,
+}
+
+impl PushError {
+    fn may_have_happened(&self) -> bool {
+        self.error.may_have_happened()
+    }
+
+    /// What is stored already cannot be uploaded again, and what may not be listed cannot be bound: it is
+    /// the permission that is missing. What is done meanwhile is what the refusal asks for.
+    fn failure(&self, target: &Target, now: Timestamp) -> Failure {
+        let failure = target.install_failure(&self.error, self.encoding, now);
+        let listing = self.listing.as_ref().filter(|_| self.error.says_stored());
+        let Some(listing) = listing.map(|listing| listing.failure(now)) else {
+            return failure;
+        };
+        Failure {
+            code: listing.code,
+            message: format!("{}; then {}", listing.message, failure.message),
+            ..failure
+        }
+    }
 }
 
 /// Binds what is stored under the name already if that is wanted and so, else uploads. Credentials
 /// that may install but not list what is stored always upload.
 async fn push(
-    target: &Arc<Target>,
+    target: &Target,
     name: &CertName,
     chain: &Chain,
     key: &PrivateKey,
     manner: Manner,
-) -> Result<Option<StoredAt>, InstallError> {
-    let known = if manner.bind {
-        match target.find_stored(name).await {
-            Err(error) if error.lacks_permission() => None,
-            found => found?,
-        }
-    } else {
-        None
-    };
+) -> Result<Option<StoredAt>, PushError> {
     let encoding = if manner.reformat {
         Encoding::Traditional
     } else {
         Encoding::Configured
     };
+    let failed = |error, listing| PushError {
+        error,
+        encoding,
+        listing,
+    };
+    let (mut known, mut listing) = (None, None);
+    if manner.bind {
+        match target.find_stored(name).await {
+            Ok(found) => known = found,
+            Err(error) if error.lacks_permission() => {
+                let why = describe(&error);
+                tracing::warn!(%name, why, "what is stored is not known, so it is uploaded");
+                listing = Some(error);
+            }
+            Err(error) => return Err(failed(error, None)),
+        }
+    }
     let source = match known {
         Some(stored_at) => Source::Stored(stored_at),
         None => Source::Upload {
@@ -106,64 +139,101 @@ async fn push(
         env: Env::Production,
         source,
     };
-    Ok(target.install(&installation).await?.stored_at)
+    match target.install(&installation).await {
+        Ok(installed) => Ok(installed.stored_at),
+        Err(error) => Err(failed(error, listing)),
+    }
 }
 
 /// Asks the API what a target has.
-pub(super) async fn read_back(worker: &Worker<'_>, id: &TargetId) -> Event {
-    let failed = |failure: Failure| Event::ReadBackFailed {
+pub(super) async fn read_back(worker: &Worker<'_>, id: &TargetId) -> Result<Event, StoreError> {
+    let failed = |failure: Failure, lacks_permission: bool| Event::ReadBackFailed {
         target: id.clone(),
         failure,
+        lacks_permission,
         jitter: worker.shared.roll(),
     };
     let Some(target) = worker.job.targets.get(id) else {
-        return failed(ours("unknown-target", &format!("{id} is not configured")));
+        return Ok(failed(unknown_target(id), false));
     };
-    let installation = worker.shared.store.installation_id();
-    match target.read_back(installation).await {
+    let Some(installation) = installation(worker) else {
+        return Ok(failed(no_installation_id(), false));
+    };
+    Ok(match target.read_back(&installation).await {
         Ok(read_back) => Event::ReadBack {
             target: id.clone(),
-            found: found(worker, &read_back),
+            found: found(worker, read_back).await?,
         },
-        Err(error) => failed(error.failure(worker.shared.clock.now())),
-    }
+        Err(error) => failed(
+            error.failure(worker.shared.clock.now()),
+            error.lacks_permission(),
+        ),
+    })
 }
 
 /// What was read back, in the core's words. A certificate that this installation made for another
 /// label is foreign here: its generations are counted apart.
-fn found(worker: &Worker<'_>, read_back: &ReadBack) -> Found {
-    let ours = read_back
-        .ours
-        .as_ref()
-        .filter(|name| name.is_for(worker.lease.label()));
-    match (ours, &read_back.cert_name) {
-        _ if read_back.https == Some(false) => Found::Nothing,
-        (Some(name), _) => {
-            let now = worker.shared.clock.now();
-            Found::Ours(installed(name, name.generation(), read_back.stored_at, now))
-        }
-        (None, Some(cert_name)) => Found::Foreign {
-            cert_name: cert_name.clone(),
-        },
-        (None, None) => Found::Nothing,
+///
+/// A leaf that the store knows says what it is, whatever its name: it may have been bound by hand. A
+/// leaf that it does not know, or that is not told, is judged by the name. A number that the store has
+/// given to another leaf was given by another copy of this store.
+async fn found(worker: &Worker<'_>, read_back: ReadBack) -> Result<Found, StoreError> {
+    let (store, label) = (&worker.shared.store, worker.lease.label());
+    let now = worker.shared.clock.now();
+    if read_back.https == Some(false) {
+        return Ok(Found::Nothing);
     }
+    let (leaf, stored_at) = (&read_back.leaf, read_back.stored_at);
+    let cert_name = read_back.cert_name.unwrap_or_default();
+    let known = match leaf {
+        Some(leaf) => store.generation_of(&leaf.fingerprint).await?,
+        None => None,
+    };
+    if let Some((owner, generation)) = known {
+        return Ok(if owner == *label {
+            Found::Ours(installed(cert_name, generation, stored_at, now))
+        } else {
+            Found::Foreign { cert_name }
+        });
+    }
+    let Some(name) = read_back.ours.filter(|name| name.is_for(label)) else {
+        let nothing = cert_name.is_empty() && leaf.is_none();
+        return Ok(if nothing {
+            Found::Nothing
+        } else {
+            Found::Foreign { cert_name }
+        });
+    };
+    let generation = name.generation();
+    Ok(match store.chain_of(label, generation).await? {
+        Some(held) if !name.is_of_leaf(&held.leaf) => Found::Twin {
+            not_before: leaf
+                .as_ref()
+                .map_or_else(|| name.latest_not_before(), |leaf| leaf.not_before),
+            cert_name,
+            generation,
+        },
+        // The name promises a leaf that we hold, but another one is there.
+        Some(_) if leaf.is_some() => Found::Foreign { cert_name },
+        Some(_) | None => Found::Ours(installed(cert_name, generation, stored_at, now)),
+    })
 }
 
-/// Looks once at every address of a target, and at those where the same install was looked for
-/// before.
+/// Looks once at every address of a target, and at those where the same attempt to install was
+/// looked for before.
 pub(super) async fn look(worker: &Worker<'_>, id: &TargetId) -> Result<Event, StoreError> {
     let unreachable = |why| Event::Looked {
         target: id.clone(),
         sight: renewal::Sight::Unreachable { why },
         addresses: BTreeSet::new(),
     };
-    let Some(target) = worker.job.targets.get(id) else {
+    let (Some(target), Some(spec)) = (worker.job.targets.get(id), worker.job.spec.targets.get(id))
+    else {
         return Ok(unreachable(format!("{id} is not configured")));
     };
-    let now = worker.shared.clock.now();
-    let known = known_addresses(worker, id, now);
-    let seen = target.look(Env::Production, &known, now).await;
-    Ok(match seen {
+    let known = worker.record.targets.get(id);
+    let known = known.map_or_else(BTreeSet::new, |known| known.addresses_of_attempt(spec.look));
+    Ok(match target.look(Env::Production, &known).await {
         Ok(look) => Event::Looked {
             target: id.clone(),
             sight: sight(worker, &look).await?,
@@ -171,17 +241,6 @@ pub(super) async fn look(worker: &Worker<'_>, id: &TargetId) -> Result<Event, St
         },
         Err(error) => unreachable(describe(&error)),
     })
-}
-
-/// The addresses that were looked at while an install has the time to be seen that it may take. Later
-/// only those count that the name has now: one that it left may serve something else for good.
-fn known_addresses(worker: &Worker<'_>, id: &TargetId, now: Timestamp) -> BTreeSet<SocketAddr> {
-    let spec = worker.job.spec.targets.get(id);
-    let record = worker.record.targets.get(id);
-    let proving = record.and_then(|record| record.proving.as_ref());
-    spec.zip(proving)
-        .filter(|(spec, proving)| now < proving.since + spec.look.deadline)
-        .map_or_else(BTreeSet::new, |(_, proving)| proving.addresses.clone())
 }
 
 /// What was seen, in the core's words: the distinct leaves, each with the generation that it is.
@@ -226,15 +285,15 @@ async fn chain_as_stored(
     let Some(generation) = generation else {
         return Ok(true);
     };
-    // What is uploaded has no root; what is compared must not have one either.
-    let chain = pair(worker, generation)
-        .await?
-        .and_then(|(chain, _)| Chain::from_pem(&chain.to_pem()).ok());
-    Ok(chain.is_none_or(|chain| look.chain_as_stored(&chain.fingerprints())))
+    // Stored is what is uploaded: without a root.
+    let stored = &worker.shared.store;
+    let stored = stored.chain_of(worker.lease.label(), generation).await?;
+    let chain = stored.and_then(|stored| Chain::from_pem(&stored.pem?).ok());
+    Ok(chain.is_some_and(|chain| look.chain_as_stored(&chain.fingerprints())))
 }
 
 fn installed(
-    name: &CertName,
+    cert_name: String,
     generation: u32,
     stored_at: Option<StoredAt>,
     at: Timestamp,
@@ -242,7 +301,7 @@ fn installed(
     renewal::Installed {
         generation,
         at,
-        cert_name: name.to_string(),
+        cert_name,
         cert_id: stored_at.and_then(|stored| i64::try_from(stored.cert_id.0).ok()),
         cert_region: stored_at.map(|stored| stored.cert_region.as_str().to_owned()),
     }
@@ -270,12 +329,32 @@ async fn pair(
     }))
 }
 
-fn describe(error: &LookError) -> String {
-    error.failure().message
+/// An error and its causes in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}
+
+fn installation(worker: &Worker<'_>) -> Option<InstallationId> {
+    worker.shared.store.installation_id().parse().ok()
+}
+
+fn no_installation_id() -> Failure {
+    fault("installation-id", "the store has no proper installation id")
+}
+
+fn unknown_target(id: &TargetId) -> Failure {
+    fault("unknown-target", &format!("{id} is not configured"))
 }
 
 /// A failure on our side of the wire.
-fn ours(code: &str, message: &str) -> Failure {
+fn fault(code: &str, message: &str) -> Failure {
     Failure {
         code: code.to_owned(),
         message: message.to_owned(),

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::chronicle::{self, Told};
 use super::shared::{Job, Shared, Slot};
 use super::{install, order, proof, renewal_info};
-use crate::renewal::{Action, Decision, Event, Record, decide};
-use crate::retry::Failure;
+use crate::aliyun;
+use crate::renewal::{Action, Decision, Event, Installed, Record, decide};
+use crate::retry::{Failure, Scope};
 use crate::store::{LEASE_TTL, Lease, StoreError};
 use crate::time::Timestamp;
 
@@ -191,7 +192,7 @@ impl Worker<'_> {
                 self.take(event).await
             }
             Action::ReadBack { target } => {
-                let event = install::read_back(self, target).await;
+                let event = install::read_back(self, target).await?;
                 self.take(event).await
             }
             Action::Look { target } => {
@@ -232,10 +233,12 @@ impl Worker<'_> {
         }
         let targets = &self.job.spec.targets;
         let settled = match event {
-            Event::Installed { target, .. } => targets.get(target).map(|spec| &spec.install_scopes),
-            Event::ReadBack { target, .. } => {
-                targets.get(target).map(|spec| &spec.read_back_scopes)
-            }
+            Event::Installed { target, installed } => targets
+                .get(target)
+                .map(|spec| called_by(installed, &spec.install_scopes)),
+            Event::ReadBack { target, .. } => targets
+                .get(target)
+                .map(|spec| spec.read_back_scopes.clone()),
             Event::Reconfigured { .. }
             | Event::RenewalInfoAnswered { .. }
             | Event::RenewalInfoFailed { .. }
@@ -250,10 +253,28 @@ impl Worker<'_> {
             | Event::Looked { .. } => None,
         };
         match settled {
-            Some(scopes) => self.shared.store.settle_scopes(scopes, now).await,
+            Some(scopes) => self.shared.store.settle_scopes(&scopes, now).await,
             None => Ok(()),
         }
     }
+}
+
+/// The scopes that an install has shown to be open: what is stored is only listed for one that is bound
+/// by its id.
+fn called_by(installed: &Installed, scopes: &[Scope]) -> Vec<Scope> {
+    let list = aliyun::Action::DescribeVodSslCertificateList.as_str();
+    let listed = installed.cert_id.is_some();
+    let is_called = |scope: &&Scope| match scope {
+        Scope::CloudAction { action, .. } => listed || action != list,
+        Scope::Here
+        | Scope::Cloud { .. }
+        | Scope::Ca { .. }
+        | Scope::CaAccount { .. }
+        | Scope::RegisteredDomain { .. }
+        | Scope::Name { .. }
+        | Scope::ExactSet { .. } => true,
+    };
+    scopes.iter().filter(is_called).cloned().collect()
 }
 
 /// A slot at work. When it ends, by whatever way, whoever waits for one is told.

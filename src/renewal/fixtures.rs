@@ -275,14 +275,42 @@ pub(super) fn install_failed(generation: u32, failure: Failure) -> Event {
         target: the_target(),
         generation,
         failure,
+        may_have_happened: false,
         jitter: 0.5,
     }
+}
+
+/// An install whose answer was lost.
+pub(super) fn install_lost(generation: u32) -> Event {
+    Event::InstallFailed {
+        target: the_target(),
+        generation,
+        failure: lost(),
+        may_have_happened: true,
+        jitter: 0.5,
+    }
+}
+
+/// No answer to an install.
+pub(super) fn lost() -> Failure {
+    failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)])
 }
 
 pub(super) fn read_back_failed(failure: Failure) -> Event {
     Event::ReadBackFailed {
         target: the_target(),
         failure,
+        lacks_permission: false,
+        jitter: 0.5,
+    }
+}
+
+/// The credentials may not read back.
+pub(super) fn read_back_forbidden() -> Event {
+    Event::ReadBackFailed {
+        target: the_target(),
+        failure: operator(),
+        lacks_permission: true,
         jitter: 0.5,
     }
 }

@@ -1,8 +1,11 @@
 //! What a reader of a record may ask beyond the next step: how a target stands. The same rules as in
-//! the decision, for `status`, alerts and metrics.
+//! the decision, for `status`, alerts, metrics and the looks.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use super::decide::DOUBTS;
-use super::record::{Api, Issued, Proving, TargetRecord};
+use super::record::{Api, Issued, TargetRecord};
 use super::spec::LookPolicy;
 use crate::time::Timestamp;
 
@@ -23,18 +26,30 @@ impl TargetRecord {
         look.enabled && self.out_of_reach && self.proving.is_none()
     }
 
+    /// The addresses to look at beside those of the moment: all that were looked at since the install
+    /// or its repetition. The first look after the deadline is the last of its attempt; later ones
+    /// ask what is served now, and an address that the name has left for good says nothing of that.
+    pub fn addresses_of_attempt(&self, look: LookPolicy) -> BTreeSet<SocketAddr> {
+        let attempt = self.proving.as_ref().filter(|proving| {
+            let deadline = proving.since + look.deadline;
+            self.looked_at.is_none_or(|at| at < deadline)
+        });
+        attempt.map_or_else(BTreeSet::new, |proving| proving.addresses.clone())
+    }
+
+    /// Whether an install had all the time that the edge may take and is not proven: a repeated install
+    /// did not help, no address can be reached, or nobody is to look and the API does not tell.
+    pub fn is_overdue(&self, look: LookPolicy, now: Timestamp) -> bool {
+        let told = look.enabled || !matches!(self.api, Api::Unasked | Api::Silent);
+        self.proving.as_ref().is_some_and(|proving| {
+            let judged = proving.reinstalled || proving.unreachable || !told;
+            now >= proving.since + look.deadline && judged
+        })
+    }
+
     /// Whether looks are switched off and the API says that it has this generation, which counts as
     /// seen then.
     pub fn is_vouched_for(&self, look: LookPolicy, generation: u32) -> bool {
         !look.enabled && self.api == Api::Ours { generation }
-    }
-}
-
-impl Proving {
-    /// Whether the edge had all the time that it may take, and a repeated install did not help or
-    /// could not be judged. Where nobody looks, the API had that time.
-    pub fn is_overdue(&self, look: LookPolicy, now: Timestamp) -> bool {
-        let judged = self.reinstalled || self.unreachable || !look.enabled;
-        now >= self.since + look.deadline && judged
     }
 }

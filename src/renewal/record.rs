@@ -16,6 +16,9 @@ use crate::name::{DnsName, TargetId};
 use crate::retry::{Class, Failure};
 use crate::time::{Deadline, Timestamp, Window};
 
+/// An API that may not be asked is asked again this long after, in case it may be by then.
+pub(super) const SILENCE: Duration = Duration::from_hours(24);
+
 /// The life of one certificate so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -252,8 +255,8 @@ pub struct Proving {
     pub reinstalled: bool,
     /// Whether the last look reached no address at all.
     pub unreachable: bool,
-    /// Every address that was looked at since: the name may lead elsewhere at each look, and an
-    /// install is proven at all of them.
+    /// The addresses of the last look. The name may lead elsewhere at each look, and while the
+    /// attempt lasts an install is proven at all of them.
     pub addresses: BTreeSet<SocketAddr>,
 }
 
@@ -264,14 +267,8 @@ pub enum Api {
     /// Never asked.
     #[default]
     Unasked,
-    /// It was asked and does not tell until a person changes something. It is asked again now and
-    /// then, and for the next generation.
-    Silent {
-        /// The failure's code.
-        code: String,
-        /// One line for people.
-        message: String,
-    },
+    /// It was asked, and our credentials may not read that. It is asked again a day later.
+    Silent,
     /// No certificate.
     Nothing,
     /// A certificate that is not ours.
@@ -279,10 +276,17 @@ pub enum Api {
         /// Its name.
         cert_name: String,
     },
-    /// One of our generations, by the certificate's name.
+    /// One of our generations.
     Ours {
-        /// The generation in the name.
+        /// Which.
         generation: u32,
+    },
+    /// A certificate that another copy of this store has made.
+    Twin {
+        /// Its name.
+        cert_name: String,
+        /// The first moment of its validity, or the last one at which that can be.
+        not_before: Timestamp,
     },
 }
 
@@ -324,15 +328,36 @@ impl Record {
 }
 
 impl TargetRecord {
-    /// Whether it has a later generation of ours than the one that we hold: this store comes from a
-    /// backup, or another host went on without us.
+    /// Until when the API is not to be asked, because our credentials may not.
+    pub(super) fn silent_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let asked_at = self.asked_at.filter(|_| self.api == Api::Silent)?;
+        Deadline::after(asked_at, SILENCE).holding(now)
+    }
+
+    /// Whether the API never told what is there since something was done, and may be asked.
+    pub(super) fn is_unasked(&self, now: Timestamp) -> bool {
+        match self.api {
+            Api::Unasked => true,
+            Api::Silent => self.silent_until(now).is_none(),
+            Api::Nothing | Api::Foreign { .. } | Api::Ours { .. } | Api::Twin { .. } => false,
+        }
+    }
+
+    /// Whether it has a later leaf of ours than the one that we hold: this store comes from a backup, or
+    /// another host went on without us.
     pub(super) fn has_newer(&self, issued: &Issued) -> bool {
         let known = self
             .installed
             .as_ref()
             .map(|installed| installed.generation);
         let served = self.served.as_ref().and_then(|served| served.generation);
-        known.max(served) > Some(issued.generation)
+        let is_twin_later = match &self.api {
+            Api::Twin { not_before, .. } => *not_before > issued.leaf.not_before,
+            Api::Unasked | Api::Silent | Api::Nothing | Api::Foreign { .. } | Api::Ours { .. } => {
+                false
+            }
+        };
+        known.max(served) > Some(issued.generation) || is_twin_later
     }
 
     /// Whether some address serves a leaf that the store does not know and that is not older than
@@ -374,6 +399,21 @@ impl Trouble {
     pub fn class(&self) -> Class {
         self.failure
             .class(self.by_code.get(&self.failure.code).copied().unwrap_or(1))
+    }
+
+    /// What of a row of failures still counts for another generation: how many there were, but not
+    /// how far the courses of their codes were, nor what was stored under which name.
+    pub(super) fn carried_over_to(self, generation: u32) -> Self {
+        if self.generation == Some(generation) {
+            return self;
+        }
+        Self {
+            generation: Some(generation),
+            by_code: BTreeMap::new(),
+            renames: 0,
+            bind: false,
+            ..self
+        }
     }
 
     /// Adds a failure to the row that `before` tells of, or begins one.
@@ -422,20 +462,6 @@ impl Trouble {
             | Class::Reissue => {}
         }
         trouble
-    }
-
-    /// What is left of it for another generation: what was wrong with one says nothing about the
-    /// next, but a refusal of generation after generation must not start its ladder anew each time.
-    pub(super) fn carried_to(self, generation: u32) -> Option<Self> {
-        if self.generation == Some(generation) {
-            return Some(self);
-        }
-        matches!(self.class(), Class::After | Class::Backoff).then(|| Self {
-            by_code: BTreeMap::new(),
-            renames: 0,
-            bind: false,
-            ..self
-        })
     }
 
     /// Whether it waits for a person.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::snapshot::{TargetState, TargetView};
 use crate::name::TargetId;
-use crate::renewal::{Api, ClockTrust, Record, Spec, TargetRecord, Trouble};
+use crate::renewal::{ClockTrust, Record, Spec, Trouble};
 use crate::retry::Class;
 use crate::time::Timestamp;
 
@@ -60,26 +60,12 @@ pub(super) fn of_record(
         let trouble = target.and_then(|target| target.trouble.as_ref());
         alerts.extend(trouble.and_then(|trouble| of_trouble(trouble, Some(id))));
         alerts.extend(of_state(view, id));
-        alerts.extend(target.and_then(|target| of_silence(target, id)));
         if target.is_some_and(|target| target.is_lost_from_sight(target_spec.look)) {
             alerts.push(out_of_reach(view, id));
         }
     }
     sort(&mut alerts);
     alerts
-}
-
-/// An API that does not tell what it has: no answer that is lost can be asked about.
-fn of_silence(target: &TargetRecord, id: &TargetId) -> Option<Alert> {
-    let Api::Silent { code, message } = &target.api else {
-        return None;
-    };
-    Some(Alert {
-        severity: Severity::Warning,
-        code: code.clone(),
-        target: Some(id.clone()),
-        message: format!("the API does not tell what {id} has: {message}"),
-    })
 }
 
 /// The worst first.

@@ -344,7 +344,7 @@ impl View<'_> {
         }
         match &target.proving {
             Some(_) if target.is_vouched_for(spec.look, issued.generation) => TargetState::Seen,
-            Some(proving) if proving.is_overdue(spec.look, self.now) => TargetState::Unproven,
+            Some(_) if target.is_overdue(spec.look, self.now) => TargetState::Unproven,
             Some(_) => TargetState::Proving,
             None if target.has_drifted() => TargetState::Drifted,
             None if target.is_lost_from_sight(spec.look) => TargetState::Unreachable,

@@ -42,6 +42,15 @@ pub struct Generation {
     pub key: KeyMaterial,
 }
 
+/// What is known of a generation without its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredChain {
+    /// The SHA-256 of its leaf, which is never forgotten.
+    pub leaf: Fingerprint,
+    /// The chain in the one PEM form that every target takes; nothing once it is not kept any more.
+    pub pem: Option<String>,
+}
+
 impl Store {
     /// Stores a generation, the record that names it and the end of its order, all or nothing.
     ///
@@ -110,6 +119,26 @@ impl ReadStore {
         let label = name.parse().map_err(malformed("generations"))?;
         let generation = u32::try_from(generation).map_err(malformed("generations"))?;
         Ok(Some((label, generation)))
+    }
+
+    /// A generation without its key, kept or not; nothing if it was never there.
+    pub async fn chain_of(
+        &self,
+        label: &Label,
+        generation: u32,
+    ) -> Result<Option<StoredChain>, StoreError> {
+        let row: Option<(String, Option<String>)> = query_as(
+            "SELECT fingerprint, chain FROM generations WHERE name = $1 AND generation = $2",
+        )
+        .bind(label.as_str())
+        .bind(i64::from(generation))
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((leaf, pem)) = row else {
+            return Ok(None);
+        };
+        let leaf = leaf.parse().map_err(malformed("generations"))?;
+        Ok(Some(StoredChain { leaf, pem }))
     }
 }
 

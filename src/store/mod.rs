@@ -53,7 +53,7 @@ pub use accounts::AccountRow;
 pub use certificates::Stored;
 pub use deadlines::DeadlineRow;
 pub use error::StoreError;
-pub use generations::{Generation, NewGeneration};
+pub use generations::{Generation, NewGeneration, StoredChain};
 pub use history::HistoryEntry;
 pub use id::{JournalId, OrderId};
 pub use journal::{JournalKind, JournalRow, JournalWriter};

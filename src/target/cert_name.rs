@@ -6,21 +6,18 @@
 //!
 //! `vodcertd-<installation>-<label>-g<generation>-<date>-<leaf>[-r<rename>]`
 //!
-//! where installation and label are hashes, the date is the first day of validity, and leaf is the
-//! beginning of the leaf's SHA-256. Certificate Management Service takes at most 63 characters and
+//! where installation is the id of the store that made it, label a hash, the date the first day of
+//! validity, and leaf the beginning of the leaf's SHA-256. Certificate Management Service takes at most 63 characters and
 //! wants every name to be unique in the account.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate::{Leaf, hex};
+use crate::certificate::{Fingerprint, Leaf, hex};
 use crate::name::Label;
-
-/// The longest name that Certificate Management Service takes, in characters.
-pub const MAX_LENGTH: usize = 63;
+use crate::time::Timestamp;
 
 /// How often a name that is taken may be changed.
 pub const MAX_RENAMES: u8 = 2;
@@ -29,11 +26,15 @@ const PREFIX: &str = "vodcertd";
 const HASH_DIGITS: usize = 8;
 const DATE_DIGITS: usize = 8;
 
+/// Tells the certificates of one store from those of all others: eight lower-case hex digits, made
+/// with the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallationId(String);
+
 /// The name of one uploaded certificate. Equal names stand for equal certificates.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CertName {
-    installation: String,
+    installation: InstallationId,
     label: String,
     generation: u32,
     date: String,
@@ -47,11 +48,10 @@ pub struct CertName {
 pub struct ForeignName;
 
 impl CertName {
-    /// The name for a generation of the certificate `label`, made by the installation whose id is
-    /// `installation`. `rename` counts how often a name was refused as taken; more than
+    /// The name for a generation of the certificate `label`, made by `installation`. `rename` counts how often a name was refused as taken; more than
     /// [`MAX_RENAMES`] is the same as that.
     pub fn new(
-        installation: &str,
+        installation: &InstallationId,
         label: &Label,
         generation: u32,
         leaf: &Leaf,
@@ -59,7 +59,7 @@ impl CertName {
     ) -> Self {
         let day = leaf.not_before.to_iso_seconds();
         Self {
-            installation: short_hash(installation),
+            installation: installation.clone(),
             label: short_hash(label.as_str()),
             generation,
             date: day
@@ -72,9 +72,9 @@ impl CertName {
         }
     }
 
-    /// Whether the installation with this id made it.
-    pub fn is_of(&self, installation: &str) -> bool {
-        self.installation == short_hash(installation)
+    /// Whether this installation made it.
+    pub fn is_of(&self, installation: &InstallationId) -> bool {
+        self.installation == *installation
     }
 
     /// Whether it was made for the certificate with this label.
@@ -87,16 +87,15 @@ impl CertName {
         self.generation
     }
 
-    /// How often the name was refused as taken.
-    pub fn rename(&self) -> u8 {
-        self.rename
+    /// Whether it stands for this leaf.
+    pub fn is_of_leaf(&self, leaf: &Fingerprint) -> bool {
+        self.leaf == leaf.short(HASH_DIGITS)
     }
-}
 
-/// Whether `name`, as an API gave it, was made by the installation with this id.
-pub fn is_ours(name: &str, installation: &str) -> bool {
-    name.parse::<CertName>()
-        .is_ok_and(|name| name.is_of(installation))
+    /// The latest moment at which the leaf that it stands for can become valid: the end of the day.
+    pub fn latest_not_before(&self) -> Timestamp {
+        end_of_day(&self.date).expect("the date was made from a time, or checked when it was read")
+    }
 }
 
 /// The first hex digits of a text's SHA-256: any text becomes allowed characters of a fixed length.
@@ -109,7 +108,7 @@ fn short_hash(text: &str) -> String {
 impl fmt::Display for CertName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            installation,
+            installation: InstallationId(installation),
             label,
             generation,
             date,
@@ -133,6 +132,14 @@ impl fmt::Debug for CertName {
     }
 }
 
+impl FromStr for InstallationId {
+    type Err = ForeignName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_hash(text).map(Self)
+    }
+}
+
 impl FromStr for CertName {
     type Err = ForeignName;
 
@@ -147,7 +154,7 @@ impl FromStr for CertName {
         };
         let generation = generation.strip_prefix('g').ok_or(ForeignName)?;
         Ok(Self {
-            installation: parse_hash(installation)?,
+            installation: installation.parse()?,
             label: parse_hash(label)?,
             generation: parse_count(generation)?,
             date: parse_date(date)?,
@@ -158,11 +165,10 @@ impl FromStr for CertName {
 }
 
 fn parse_rename(text: &str) -> Result<u8, ForeignName> {
-    let count = text.strip_prefix('r').ok_or(ForeignName)?;
-    match parse_count(count)? {
-        count @ 1..=2 => u8::try_from(count).map_err(|_| ForeignName),
-        _ => Err(ForeignName),
-    }
+    let count = parse_count(text.strip_prefix('r').ok_or(ForeignName)?)?;
+    let count = u8::try_from(count).map_err(|_| ForeignName)?;
+    let exists = (1..=MAX_RENAMES).contains(&count);
+    exists.then_some(count).ok_or(ForeignName)
 }
 
 /// Reads a number in the one way in which it is written: digits without leading zeros.
@@ -175,27 +181,20 @@ fn parse_count(text: &str) -> Result<u32, ForeignName> {
 
 fn parse_date(text: &str) -> Result<String, ForeignName> {
     let valid = text.len() == DATE_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
-    valid.then(|| text.to_owned()).ok_or(ForeignName)
+    let day = end_of_day(text).filter(|_| valid);
+    day.map(|_| text.to_owned()).ok_or(ForeignName)
+}
+
+/// The last second of a day that is written as eight digits.
+fn end_of_day(date: &str) -> Option<Timestamp> {
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    format!("{year}-{month}-{day}T23:59:59Z").parse().ok()
 }
 
 fn parse_hash(text: &str) -> Result<String, ForeignName> {
     let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     let valid = text.len() == HASH_DIGITS && text.bytes().all(digit);
     valid.then(|| text.to_owned()).ok_or(ForeignName)
-}
-
-impl TryFrom<String> for CertName {
-    type Error = ForeignName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<CertName> for String {
-    fn from(name: CertName) -> Self {
-        name.to_string()
-    }
 }
 
 #[cfg(test)]
@@ -205,8 +204,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::certificate::Fingerprint;
-    use crate::time::Timestamp;
+
+    /// The longest name that Certificate Management Service takes, in characters.
+    const MAX_LENGTH: usize = 63;
 
     fn leaf(not_before: i64, der: &[u8]) -> Leaf {
         let not_before = Timestamp::from_seconds(not_before);
@@ -222,6 +222,16 @@ mod tests {
         }
     }
 
+    fn id(text: &str) -> InstallationId {
+        text.parse().unwrap()
+    }
+
+    /// Whether a name, as an API gave it, was made by this installation.
+    fn is_ours(name: &str, installation: &str) -> bool {
+        name.parse::<CertName>()
+            .is_ok_and(|name| name.is_of(&id(installation)))
+    }
+
     fn label(text: &str) -> Label {
         text.parse().unwrap()
     }
@@ -229,55 +239,80 @@ mod tests {
     #[test]
     fn a_name_says_what_it_stands_for() {
         let leaf = leaf(1_769_860_800, b"leaf");
-        let name = CertName::new("3f9c", &label("video"), 7, &leaf, 0);
+        let name = CertName::new(&id("3f9c01ab"), &label("video"), 7, &leaf, 0);
         let shown = name.to_string();
-        assert!(shown.starts_with("vodcertd-"), "{shown}");
+        assert!(shown.starts_with("vodcertd-3f9c01ab-"), "{shown}");
         assert!(shown.contains("-g7-20260131-"), "{shown}");
         assert!(shown.ends_with(&leaf.fingerprint.short(8)), "{shown}");
-        assert_eq!(name, CertName::new("3f9c", &label("video"), 7, &leaf, 0));
+        assert_eq!(
+            name,
+            CertName::new(&id("3f9c01ab"), &label("video"), 7, &leaf, 0)
+        );
     }
 
     #[test]
     fn every_part_changes_the_name() {
         let one = leaf(1_769_860_800, b"leaf");
         let names = [
-            CertName::new("a", &label("video"), 1, &one, 0),
-            CertName::new("b", &label("video"), 1, &one, 0),
-            CertName::new("a", &label("other"), 1, &one, 0),
-            CertName::new("a", &label("video"), 2, &one, 0),
-            CertName::new("a", &label("video"), 1, &leaf(1_769_860_800, b"else"), 0),
-            CertName::new("a", &label("video"), 1, &leaf(1_769_960_800, b"leaf"), 0),
-            CertName::new("a", &label("video"), 1, &one, 1),
-            CertName::new("a", &label("video"), 1, &one, 2),
+            CertName::new(&id("aaaaaaaa"), &label("video"), 1, &one, 0),
+            CertName::new(&id("bbbbbbbb"), &label("video"), 1, &one, 0),
+            CertName::new(&id("aaaaaaaa"), &label("other"), 1, &one, 0),
+            CertName::new(&id("aaaaaaaa"), &label("video"), 2, &one, 0),
+            CertName::new(
+                &id("aaaaaaaa"),
+                &label("video"),
+                1,
+                &leaf(1_769_860_800, b"else"),
+                0,
+            ),
+            CertName::new(
+                &id("aaaaaaaa"),
+                &label("video"),
+                1,
+                &leaf(1_769_960_800, b"leaf"),
+                0,
+            ),
+            CertName::new(&id("aaaaaaaa"), &label("video"), 1, &one, 1),
+            CertName::new(&id("aaaaaaaa"), &label("video"), 1, &one, 2),
         ];
         let distinct: BTreeSet<String> = names.iter().map(CertName::to_string).collect();
         assert_eq!(distinct.len(), names.len());
-        let beyond = CertName::new("a", &label("video"), 1, &one, 9);
+        let beyond = CertName::new(&id("aaaaaaaa"), &label("video"), 1, &one, 9);
         assert_eq!(beyond, names[7]);
     }
 
     #[test]
     fn foreign_names_are_not_ours() {
-        let ours = CertName::new("a", &label("video"), 1, &leaf(0, b"leaf"), 1).to_string();
-        assert!(is_ours(&ours, "a"));
+        let ours =
+            CertName::new(&id("aaaaaaaa"), &label("video"), 1, &leaf(0, b"leaf"), 1).to_string();
+        assert!(is_ours(&ours, "aaaaaaaa"));
         let cases = [
-            ("made by another installation", ours.clone(), "b"),
-            ("another tool", "certimate-1769860800000".into(), "a"),
-            ("only the prefix", "vodcertd".into(), "a"),
-            ("nothing", String::new(), "a"),
+            ("made by another installation", ours.clone(), "bbbbbbbb"),
+            ("another tool", "certimate-1769860800000".into(), "aaaaaaaa"),
+            ("only the prefix", "vodcertd".into(), "aaaaaaaa"),
+            ("nothing", String::new(), "aaaaaaaa"),
             (
                 "a renaming that does not exist",
                 ours.replace("-r1", "-r3"),
-                "a",
+                "aaaaaaaa",
             ),
-            ("a renaming written oddly", ours.replace("-r1", "-r01"), "a"),
-            ("something behind", format!("{ours}-x"), "a"),
+            (
+                "a renaming written oddly",
+                ours.replace("-r1", "-r01"),
+                "aaaaaaaa",
+            ),
+            ("something behind", format!("{ours}-x"), "aaaaaaaa"),
             (
                 "a generation that is none",
                 ours.replace("-g1-", "-gx-"),
-                "a",
+                "aaaaaaaa",
             ),
-            ("upper case", ours.to_uppercase(), "a"),
+            ("upper case", ours.to_uppercase(), "aaaaaaaa"),
+            (
+                "a day that does not exist",
+                ours.replace("-19700101-", "-19700230-"),
+                "aaaaaaaa",
+            ),
         ];
         for (case, name, installation) in cases {
             assert!(!is_ours(&name, installation), "{case}: {name}");
@@ -287,7 +322,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_fit_and_are_read_back(
-            installation in ".{0,80}",
+            installation in "[0-9a-f]{8}",
             label in "[A-Za-z0-9_][A-Za-z0-9._-]{0,99}",
             generation: u32,
             not_before in 0_i64..253_402_207_200,
@@ -295,7 +330,7 @@ mod tests {
             rename in 0_u8..5,
         ) {
             let leaf = leaf(not_before, &der);
-            let name = CertName::new(&installation, &label.parse().unwrap(), generation, &leaf, rename);
+            let name = CertName::new(&id(&installation), &label.parse().unwrap(), generation, &leaf, rename);
             let text = name.to_string();
             prop_assert!(text.len() <= MAX_LENGTH, "{}", text);
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{}", text);
@@ -303,6 +338,9 @@ mod tests {
             prop_assert_eq!(&read, &name);
             prop_assert_eq!(read.generation(), generation);
             prop_assert!(is_ours(&text, &installation));
+            prop_assert!(read.is_of_leaf(&leaf.fingerprint));
+            let latest = read.latest_not_before();
+            prop_assert!(leaf.not_before <= latest && latest.since(leaf.not_before).as_secs() < 86_400);
         }
 
         #[test]

@@ -11,12 +11,12 @@ pub mod vod;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use self::cert_name::CertName;
-pub use self::probe::{Look, Sight, Verdict};
+use self::cert_name::{CertName, InstallationId};
+pub use self::probe::{Look, Sight};
 pub use self::vod::Vod;
-pub use crate::aliyun::vod::{CertId, CertRegion, DomainStatus, Env};
+pub use crate::aliyun::vod::{CertId, CertRegion, Env};
 use crate::aliyun::{ApiError, Code};
-use crate::certificate::{Chain, Fingerprint};
+use crate::certificate::{Chain, Leaf};
 use crate::dns::DnsError;
 use crate::keys::{KeyError, PrivateKey};
 use crate::retry::{Class, Failure, Scope, course};
@@ -94,14 +94,8 @@ pub struct ReadBack {
     pub ours: Option<CertName>,
     /// Where it is stored.
     pub stored_at: Option<StoredAt>,
-    /// The fingerprint of the leaf.
-    pub fingerprint: Option<Fingerprint>,
-    /// The last moment of its validity.
-    pub not_after: Option<Timestamp>,
-    /// The status of the acceleration domain.
-    pub status: DomainStatus,
-    /// The name that the domain's `CNAME` record must lead to.
-    pub cname: Option<String>,
+    /// What its leaf says, where the certificate itself is told.
+    pub leaf: Option<Leaf>,
 }
 
 /// Why a certificate could not be installed, or the service not be asked.
@@ -140,6 +134,24 @@ impl Target {
         }
     }
 
+    /// What an error of [`install`](Self::install) asks of the core. `encoding` is what was sent: a
+    /// PEM that is in the most conservative form already is not sent again as it is.
+    pub fn install_failure(
+        &self,
+        error: &InstallError,
+        encoding: Encoding,
+        now: Timestamp,
+    ) -> Failure {
+        let mut failure = error.failure(now);
+        let can_reformat = match self {
+            Self::AliyunVod(vod) => vod.can_reformat(encoding),
+        };
+        failure
+            .course
+            .retain(|remedy| can_reformat || remedy.class != Class::Reformat);
+        failure
+    }
+
     /// Finds out where the certificate with this name is stored; nothing if there is none.
     pub async fn find_stored(&self, name: &CertName) -> Result<Option<StoredAt>, InstallError> {
         match self {
@@ -147,24 +159,18 @@ impl Target {
         }
     }
 
-    /// Asks what the service believes to serve. `installation` is the id of this installation,
-    /// which tells our certificates from others.
-    pub async fn read_back(&self, installation: &str) -> Result<ReadBack, InstallError> {
+    /// Asks what the service believes to serve. `installation` tells our certificates from others.
+    pub async fn read_back(&self, installation: &InstallationId) -> Result<ReadBack, InstallError> {
         match self {
             Self::AliyunVod(vod) => vod.read_back(installation).await,
         }
     }
 
-    /// Looks at the edge once: at every address of the name, resolved anew or configured, and at
-    /// those `known` from earlier looks at the same installation.
-    pub async fn look(
-        &self,
-        env: Env,
-        known: &BTreeSet<SocketAddr>,
-        now: Timestamp,
-    ) -> Result<Look, LookError> {
+    /// Looks at the edge once: at the configured addresses; where none are, at every address of the
+    /// name, resolved anew, and at those `known` from earlier looks at the same installation.
+    pub async fn look(&self, env: Env, known: &BTreeSet<SocketAddr>) -> Result<Look, LookError> {
         match self {
-            Self::AliyunVod(vod) => vod.look(env, known, now).await,
+            Self::AliyunVod(vod) => vod.look(env, known).await,
         }
     }
 }
@@ -191,7 +197,7 @@ impl InstallError {
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::Key(_) => false,
-            Self::Api(error) => error.may_have_happened(),
+            Self::Api(error) => error.action.installs() && error.may_have_happened(),
         }
     }
 
@@ -199,7 +205,15 @@ impl InstallError {
     pub fn lacks_permission(&self) -> bool {
         match self {
             Self::Key(_) => false,
-            Self::Api(error) => error.code().is_some_and(Code::lacks_permission),
+            Self::Api(error) => error.lacks_permission(),
+        }
+    }
+
+    /// Whether it was refused because the certificate is stored already.
+    pub fn says_stored(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Api(error) => error.code().is_some_and(Code::says_stored),
         }
     }
 
@@ -219,54 +233,17 @@ impl InstallError {
     }
 }
 
-// === impl LookError ===
-
-impl LookError {
-    /// What it asks of the core.
-    pub fn failure(&self) -> Failure {
-        match self {
-            Self::Addresses(source) => {
-                let failure = source.failure();
-                let message = format!("{self}: {}", failure.message);
-                Failure { message, ..failure }
-            }
-            Self::NoStagingAddress => Failure {
-                code: "no-staging-address".to_owned(),
-                message: self.to_string(),
-                course: course(&[(Class::Operator, 1)]),
-                scope: Scope::Here,
-                not_before: None,
-                clamped: false,
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn failures_of_our_own_have_a_code_and_an_end() {
-        let key = InstallError::Key(KeyError::Malformed);
-        let cases = [
-            (key.failure(Timestamp::EPOCH), "key-encoding", Class::Bug),
-            (
-                LookError::NoStagingAddress.failure(),
-                "no-staging-address",
-                Class::Operator,
-            ),
-            (
-                LookError::Addresses(DnsError::NoAddress("v.example.com".into())).failure(),
-                "dns-no-address",
-                Class::Backoff,
-            ),
-        ];
-        for (failure, code, first) in cases {
-            assert_eq!(failure.code, code);
-            assert_eq!(failure.class(1), first, "{code}");
-            let last = failure.class(u32::MAX);
-            assert!(matches!(last, Class::Operator | Class::Backoff), "{code}");
-        }
+    fn a_failure_of_our_own_has_a_code_and_an_end() {
+        let error = InstallError::Key(KeyError::Malformed);
+        let failure = error.failure(Timestamp::EPOCH);
+        assert_eq!(failure.code, "key-encoding");
+        assert_eq!(failure.class(1), Class::Bug);
+        assert_eq!(failure.class(u32::MAX), Class::Operator);
+        assert!(!error.may_have_happened() && !error.lacks_permission());
     }
 }

@@ -19,13 +19,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::certificate::{Fingerprint, Leaf};
-use crate::time::Timestamp;
 
 /// How many addresses are asked at the same time.
 const CONCURRENT_HANDSHAKES: usize = 16;
@@ -45,19 +43,14 @@ const LIMITS: Limits = Limits {
 };
 
 /// What all addresses of a name presented.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The name that was asked for (SNI).
-    pub host: String,
-    /// When it was looked.
-    pub at: Timestamp,
     /// What was seen at each address.
     pub addresses: BTreeMap<SocketAddr, Sight>,
 }
 
 /// What was seen at one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
     /// The handshake succeeded with this chain.
     Served(Presented),
@@ -73,7 +66,7 @@ pub enum Sight {
 }
 
 /// A chain as the edge sent it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presented {
     /// What its leaf says.
     pub leaf: Leaf,
@@ -82,8 +75,7 @@ pub struct Presented {
 }
 
 /// Why there was no TCP connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreachable {
     /// Nobody listens there.
     Refused,
@@ -96,8 +88,7 @@ pub enum Unreachable {
 }
 
 /// Why a handshake failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeFailure {
     /// The edge refused with this alert (RFC 8446 §6.2).
     Alert(String),
@@ -113,50 +104,18 @@ pub enum HandshakeFailure {
     Protocol(String),
 }
 
-/// What a look says about an expected leaf. Addresses that could not be reached do not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every address that was reached serves it.
-    AllServe,
-    /// It was presented, and a handshake with it failed.
-    Broken {
-        /// Where.
-        at: BTreeSet<SocketAddr>,
-    },
-    /// It is not, or not everywhere, served yet.
-    NotEverywhere {
-        /// How many addresses serve it.
-        serving: usize,
-        /// Where another leaf was presented.
-        others: BTreeMap<SocketAddr, Leaf>,
-        /// Where the handshake failed before any leaf was presented.
-        nothing: BTreeSet<SocketAddr>,
-    },
-    /// No address could be reached: nothing is known.
-    NoneReachable,
-}
-
 /// Looks at all of `addresses` with the server name `host`.
-pub async fn look(host: &str, addresses: &BTreeSet<SocketAddr>, at: Timestamp) -> Look {
-    look_within(host, addresses, at, LIMITS).await
+pub async fn look(host: &str, addresses: &BTreeSet<SocketAddr>) -> Look {
+    look_within(host, addresses, LIMITS).await
 }
 
-async fn look_within(
-    host: &str,
-    addresses: &BTreeSet<SocketAddr>,
-    at: Timestamp,
-    limits: Limits,
-) -> Look {
+async fn look_within(host: &str, addresses: &BTreeSet<SocketAddr>, limits: Limits) -> Look {
     let sights = stream::iter(addresses.iter().copied())
         .map(|address| async move { (address, see(address, host, limits).await) })
         .buffer_unordered(CONCURRENT_HANDSHAKES)
         .collect()
         .await;
-    Look {
-        host: host.to_owned(),
-        at,
-        addresses: sights,
-    }
+    Look { addresses: sights }
 }
 
 /// Connects to one address and shakes hands.
@@ -268,44 +227,6 @@ impl ServerCertVerifier for Recorder {
 // === impl Look ===
 
 impl Look {
-    /// What it says about the leaf with this fingerprint.
-    ///
-    /// A handshake that failed with that very leaf outweighs everything else: it is the one
-    /// finding that waiting does not mend.
-    pub fn verdict(&self, expected: Fingerprint) -> Verdict {
-        let mut serving = 0;
-        let (mut broken, mut nothing) = (BTreeSet::new(), BTreeSet::new());
-        let mut others = BTreeMap::new();
-        for (&address, sight) in &self.addresses {
-            match (sight, sight.presented()) {
-                (Sight::Unreachable(_), _) => {}
-                (_, Some(other)) if other.leaf.fingerprint != expected => {
-                    others.insert(address, other.leaf.clone());
-                }
-                (Sight::Served(_), _) => serving += 1,
-                (Sight::HandshakeFailed { .. }, Some(_)) => {
-                    broken.insert(address);
-                }
-                (Sight::HandshakeFailed { .. }, None) => {
-                    nothing.insert(address);
-                }
-            }
-        }
-        if !broken.is_empty() {
-            Verdict::Broken { at: broken }
-        } else if !others.is_empty() || !nothing.is_empty() {
-            Verdict::NotEverywhere {
-                serving,
-                others,
-                nothing,
-            }
-        } else if serving > 0 {
-            Verdict::AllServe
-        } else {
-            Verdict::NoneReachable
-        }
-    }
-
     /// Whether every address that serves the leaf of `stored` serves the chain that was installed.
     ///
     /// `stored` are the fingerprints of what was installed, the leaf first, without a root (as
@@ -325,21 +246,6 @@ impl Look {
         self.addresses.values().filter_map(|sight| match sight {
             Sight::Served(presented) => Some(presented),
             Sight::Unreachable(_) | Sight::HandshakeFailed { .. } => None,
-        })
-    }
-
-    /// The served leaf that ends first. It bounds how long the name is still served well.
-    pub fn shortest_lived(&self) -> Option<&Leaf> {
-        self.served()
-            .map(|served| &served.leaf)
-            .min_by_key(|leaf| leaf.not_after)
-    }
-
-    /// Whether any address serves a leaf that covers the name and is valid when it was looked.
-    pub fn serves_valid(&self) -> bool {
-        self.served().any(|served| {
-            let leaf = &served.leaf;
-            leaf.covers(&self.host) && leaf.not_before <= self.at && self.at < leaf.not_after
         })
     }
 
@@ -363,19 +269,6 @@ impl Look {
             Sight::HandshakeFailed { reason, .. } => Some(format!("{address}: {reason}")),
         };
         self.addresses.iter().filter_map(complaint).collect()
-    }
-}
-
-// === impl Sight ===
-
-impl Sight {
-    /// The chain that was shown, whether or not the handshake succeeded.
-    pub fn presented(&self) -> Option<&Presented> {
-        match self {
-            Self::Served(presented) => Some(presented),
-            Self::HandshakeFailed { presented, .. } => presented.as_ref(),
-            Self::Unreachable(_) => None,
-        }
     }
 }
 

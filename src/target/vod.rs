@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::cert_name::CertName;
+use super::cert_name::{CertName, InstallationId};
 use super::probe::{self, Look};
 use super::{
     Encoding, Env, InstallError, Installation, Installed, LookError, ReadBack, Source, StoredAt,
@@ -14,7 +14,6 @@ use crate::aliyun::vod::{self as api, CertRegion, Https, SetCertificate, StoredC
 use crate::dns::Dns;
 use crate::keys::KeyFormat;
 use crate::name::AccelerationDomain;
-use crate::time::Timestamp;
 
 /// The port of the edge.
 const HTTPS: u16 = 443;
@@ -99,7 +98,10 @@ impl Vod {
         }))
     }
 
-    pub(super) async fn read_back(&self, installation: &str) -> Result<ReadBack, InstallError> {
+    pub(super) async fn read_back(
+        &self,
+        installation: &InstallationId,
+    ) -> Result<ReadBack, InstallError> {
         let domain = &self.settings.domain;
         let (info, detail) = tokio::try_join!(
             self.client.vod_certificate_info(domain),
@@ -123,10 +125,7 @@ impl Vod {
                     .or(info.cert_region)
                     .unwrap_or_default(),
             }),
-            fingerprint: info.fingerprint.or(detail.fingerprint),
-            not_after: info.expires,
-            status: detail.status,
-            cname: detail.cname,
+            leaf: info.leaf.or(detail.leaf),
         })
     }
 
@@ -134,18 +133,26 @@ impl Vod {
         &self,
         env: Env,
         known: &BTreeSet<SocketAddr>,
-        now: Timestamp,
     ) -> Result<Look, LookError> {
         let host = self.look_name();
-        let mut addresses = match env {
-            Env::Production => self.production_addresses(&host).await?,
+        let addresses = match env {
+            Env::Production => self.production_addresses(&host, known).await?,
             Env::Staging => self.staging_addresses()?,
         };
-        // Who configures addresses wants these, and no others that an earlier look found.
-        if self.settings.look_addresses.is_empty() {
-            addresses.extend(known);
+        Ok(probe::look(&host, &addresses).await)
+    }
+
+    /// Whether there is a more conservative form than what was sent. Only keys have one; chains are
+    /// always written in it ([`Chain::to_pem`](crate::certificate::Chain::to_pem)).
+    pub(super) fn can_reformat(&self, sent: Encoding) -> bool {
+        self.key_format(sent) != KeyFormat::Traditional
+    }
+
+    fn key_format(&self, encoding: Encoding) -> KeyFormat {
+        match encoding {
+            Encoding::Configured => self.settings.key_format,
+            Encoding::Traditional => KeyFormat::Traditional,
         }
-        Ok(probe::look(&host, &addresses, now).await)
     }
 
     fn look_name(&self) -> String {
@@ -153,8 +160,13 @@ impl Vod {
         configured.unwrap_or_else(|| self.settings.domain.look_name())
     }
 
-    /// The configured addresses, or those of the name at this moment.
-    async fn production_addresses(&self, host: &str) -> Result<BTreeSet<SocketAddr>, LookError> {
+    /// The configured addresses and no others, or those of the name at this moment and those known
+    /// from before.
+    async fn production_addresses(
+        &self,
+        host: &str,
+        known: &BTreeSet<SocketAddr>,
+    ) -> Result<BTreeSet<SocketAddr>, LookError> {
         if !self.settings.look_addresses.is_empty() {
             return Ok(self.settings.look_addresses.clone());
         }
@@ -163,6 +175,7 @@ impl Vod {
         Ok(found
             .into_iter()
             .map(|ip| SocketAddr::new(ip, HTTPS))
+            .chain(known.iter().copied())
             .collect())
     }
 
@@ -180,17 +193,13 @@ impl Vod {
                 chain,
                 key,
                 encoding,
-            } => {
-                let format = match encoding {
-                    Encoding::Configured => self.settings.key_format,
-                    Encoding::Traditional => KeyFormat::Traditional,
-                };
-                Ok(Https::Upload {
-                    cert_name,
-                    chain_pem: chain.to_pem(),
-                    key_pem: key.to_pem(format).map_err(InstallError::Key)?,
-                })
-            }
+            } => Ok(Https::Upload {
+                cert_name,
+                chain_pem: chain.to_pem(),
+                key_pem: key
+                    .to_pem(self.key_format(encoding))
+                    .map_err(InstallError::Key)?,
+            }),
             Source::Stored(stored_at) => Ok(Https::Stored(StoredCertificate {
                 cert_id: stored_at.cert_id,
                 cert_name,

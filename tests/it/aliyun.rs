@@ -4,22 +4,23 @@
 use std::time::Duration;
 
 use tempfile::TempDir;
-use url::Url;
 use vodcertd::aliyun::alidns::{RecordId, Zone};
 use vodcertd::aliyun::vod::{
     CertName, CertRegion, DomainStatus, Env, Https, SetCertificate, StoredCertificate,
 };
-use vodcertd::aliyun::{ApiError, Client, Cloud, Code, CredentialSource, Endpoints};
+use vodcertd::aliyun::{ApiError, Client, Code};
 use vodcertd::certificate::{Chain, Fingerprint};
 use vodcertd::clock::Clock;
 use vodcertd::name::AccelerationDomain;
 use vodcertd::net::Network;
 use vodcertd::retry::{Class, Scope};
-use vodcertd::secret::{Secret, SecretSource};
+use vodcertd::secret::Secret;
 use vodcertd::time::Timestamp;
 use vodcertd_sandbox::forge::{self, Forged, KeyKind, Validity};
 use vodcertd_sandbox::gateway::{Disturbance, Fault, Gateway, Refusal, Reupload, Settings};
 use vodcertd_sandbox::world::{self, World};
+
+use crate::cloud;
 
 const SET: &str = "SetVodDomainSSLCertificate";
 const DOMAIN: &str = "v.example.com";
@@ -43,7 +44,12 @@ impl Bench {
         world.add_zone("example.com");
         let gateway = Gateway::start(world.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let client = client(&gateway, &folder);
+        let network = Network {
+            timeout: Duration::from_secs(5),
+            ..Network::default()
+        };
+        let secret = folder.path().join("secret");
+        let client = cloud::client_with(&gateway, secret, &network);
         let bench = Self {
             world,
             gateway,
@@ -74,26 +80,6 @@ impl Bench {
         let binding = self.world.installed(DOMAIN, world::Env::Production)?;
         Some(binding.certificate.pair.leaf().sha256.clone())
     }
-}
-
-fn client(gateway: &Gateway, folder: &TempDir) -> Client {
-    let url: Url = gateway.url().parse().unwrap();
-    let cloud = Cloud {
-        name: "default".into(),
-        credentials: CredentialSource::Static {
-            access_key_id: Gateway::ACCESS_KEY_ID.into(),
-            access_key_secret: SecretSource::File(folder.path().join("secret")),
-        },
-        endpoints: Endpoints {
-            alidns: url.clone(),
-            vod: url,
-        },
-    };
-    let network = Network {
-        timeout: Duration::from_secs(5),
-        ..Network::default()
-    };
-    Client::new(cloud, &network, Clock::System).unwrap()
 }
 
 fn pair(validity: Validity) -> Forged {
@@ -144,13 +130,13 @@ async fn a_certificate_is_uploaded_read_back_and_bound_elsewhere_by_its_id() {
     let info = info.unwrap();
     assert_eq!(info.cert_name.as_deref(), Some(name().as_str()));
     assert_eq!(info.https, Some(true));
-    assert_eq!(info.fingerprint, Some(fingerprint(&pair)));
+    assert_eq!(info.leaf.unwrap().fingerprint, fingerprint(&pair));
     assert!(info.expires.unwrap() > Clock::System.now());
 
     let detail = bench.client.vod_domain_detail(&domain()).await.unwrap();
     assert_eq!(detail.status, DomainStatus::Online);
     assert_eq!(detail.https, Some(true));
-    assert_eq!(detail.fingerprint, Some(fingerprint(&pair)));
+    assert_eq!(detail.leaf.unwrap().fingerprint, fingerprint(&pair));
 
     let stored = bench.client.find_stored_certificate(&name()).await.unwrap();
     let bind = SetCertificate {
@@ -314,7 +300,7 @@ async fn a_lost_answer_leaves_open_what_happened_and_reading_back_tells() {
         assert_eq!(bench.gateway.calls().of(SET).len(), 1, "{disturbance:?}");
 
         let info = bench.client.vod_certificate_info(&domain()).await.unwrap();
-        let read_back = info.and_then(|info| info.fingerprint);
+        let read_back = info.and_then(|info| info.leaf).map(|leaf| leaf.fingerprint);
         assert_eq!(
             read_back,
             happened.then(|| fingerprint(&pair)),

@@ -17,19 +17,24 @@ use vodcertd_sandbox::gateway::Gateway;
 
 /// A client with the access key that every gateway knows.
 pub(crate) fn client(gateway: &Gateway) -> Client {
+    client_with(gateway, SECRET_FILE.clone(), &Network::default())
+}
+
+/// The same with the secret in a file of one's own.
+pub(crate) fn client_with(gateway: &Gateway, secret: PathBuf, network: &Network) -> Client {
     let url: Url = gateway.url().parse().unwrap();
     let cloud = Cloud {
         name: "default".into(),
         credentials: CredentialSource::Static {
             access_key_id: Gateway::ACCESS_KEY_ID.into(),
-            access_key_secret: SecretSource::File(SECRET_FILE.clone()),
+            access_key_secret: SecretSource::File(secret),
         },
         endpoints: Endpoints {
             alidns: url.clone(),
             vod: url,
         },
     };
-    Client::new(cloud, &Network::default(), Clock::System).unwrap()
+    Client::new(cloud, network, Clock::System).unwrap()
 }
 
 /// Written once: the tests of a process run side by side.

@@ -325,6 +325,8 @@ fn endpoints_follow_the_region() {
     ] {
         let endpoints = Endpoints::of_region(region);
         assert_eq!(endpoints.vod.host_str(), Some(host), "{region}");
+        let central = host == "vod.aliyuncs.com";
+        assert_eq!(Endpoints::knows_vod_of(region), !central, "{region}");
         assert_eq!(endpoints.alidns.as_str(), "https://alidns.aliyuncs.com/");
     }
 }

@@ -279,6 +279,22 @@ fn a_missing_permission_stops_an_action_of_vod_but_one_zone_of_alidns() {
 }
 
 #[test]
+fn what_is_forbidden_under_a_code_of_its_own_lacks_a_permission_too() {
+    let get = Action::DescribeVodDomainDetail;
+    for (code, status, expected) in [
+        ("Forbidden.RAM", 403, true),
+        ("Forbidden.SomethingNew", 403, true),
+        ("Forbidden.SomethingNew", 400, false),
+        ("OperationDenied.Suspended", 403, false),
+        ("SignatureDoesNotMatch", 400, false),
+    ] {
+        let error = refused(get, status, code, None);
+        assert_eq!(error.lacks_permission(), expected, "{code} {status}");
+    }
+    assert!(!unreadable(get, 403, None).lacks_permission(), "a proxy's");
+}
+
+#[test]
 fn a_named_time_is_kept_up_to_an_hour() {
     let second = Duration::from_secs(1);
     let hour = Duration::from_hours(1);

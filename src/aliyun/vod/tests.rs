@@ -9,12 +9,15 @@ use crate::aliyun::sign::percent_encode;
 
 const OK: &str = r#"{"RequestId":"request-1"}"#;
 
-/// A leaf in PEM, and its fingerprint.
-fn leaf() -> (String, Fingerprint) {
+/// A leaf in PEM, and what it says.
+fn pem_of_a_leaf() -> (String, Leaf) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let params = rcgen::CertificateParams::new(vec!["v.example.com".into()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    (certificate.pem(), Fingerprint::of(certificate.der()))
+    (
+        certificate.pem(),
+        Leaf::from_der(certificate.der()).unwrap(),
+    )
 }
 
 fn domain() -> AccelerationDomain {
@@ -190,7 +193,7 @@ async fn info(certificates: Value) -> Option<CertificateInfo> {
 
 #[tokio::test]
 async fn the_certificate_of_a_domain_is_read() {
-    let (pem, fingerprint) = leaf();
+    let (pem, expected_leaf) = pem_of_a_leaf();
     let read = info(json!({ "CertInfo": [{
         "CertName": "vodcertd-video-1", "CertId": "235437", "CertRegion": "cn-hangzhou",
         "CertType": "upload", "CertOrg": "Let's Encrypt", "CertLife": "3 months", "Status": "",
@@ -204,7 +207,7 @@ async fn the_certificate_of_a_domain_is_read() {
         cert_region: Some(CertRegion::CnHangzhou),
         https: Some(true),
         expires: Some("2027-02-01T13:03:39Z".parse().unwrap()),
-        fingerprint: Some(fingerprint),
+        leaf: Some(expected_leaf),
     };
     assert_eq!(read.await, Some(expected));
 }
@@ -251,7 +254,7 @@ async fn what_is_missing_or_strange_is_left_out() {
 
 #[test]
 fn a_leaf_is_recognised_in_every_form_of_pem() {
-    let (pem, expected) = leaf();
+    let (pem, expected) = pem_of_a_leaf();
     let forms = [
         ("as it is", pem.clone()),
         ("with other line ends", pem.replace('\n', "\r\n")),
@@ -261,20 +264,20 @@ fn a_leaf_is_recognised_in_every_form_of_pem() {
             "with a chain behind that is cut off",
             format!("{pem}-----BEGIN CERT"),
         ),
-        ("with a chain behind", format!("{pem}{}", leaf().0)),
+        ("with a chain behind", format!("{pem}{}", pem_of_a_leaf().0)),
     ];
     for (case, text) in forms {
         let value = json!({ "SSLPub": text });
-        assert_eq!(fingerprint(&value, "SSLPub"), Some(expected), "{case}");
+        assert_eq!(leaf(&value, "SSLPub"), Some(expected.clone()), "{case}");
     }
     for text in ["", "****", "-----END CERTIFICATE-----", &pem[..60]] {
-        assert_eq!(fingerprint(&json!({ "SSLPub": text }), "SSLPub"), None);
+        assert_eq!(leaf(&json!({ "SSLPub": text }), "SSLPub"), None);
     }
 }
 
 #[tokio::test]
 async fn the_state_of_a_domain_is_read() {
-    let (pem, fingerprint) = leaf();
+    let (pem, expected_leaf) = pem_of_a_leaf();
     let body = json!({ "RequestId": "1", "DomainDetail": {
         "DomainName": "v.example.com", "DomainStatus": "online", "Cname": "v.example.com.w.test",
         "SSLProtocol": "on", "CertName": "vodcertd-video-1", "SSLPub": pem, "Weight": "1",
@@ -286,7 +289,7 @@ async fn the_state_of_a_domain_is_read() {
         cname: Some("v.example.com.w.test".into()),
         https: Some(true),
         cert_name: Some("vodcertd-video-1".into()),
-        fingerprint: Some(fingerprint),
+        leaf: Some(expected_leaf),
     };
     assert_eq!(detail, expected);
     assert_eq!(bench.forms()[0]["Action"], "DescribeVodDomainDetail");

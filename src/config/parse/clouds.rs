@@ -70,6 +70,17 @@ fn parse(
         );
     }
     let region = region(findings, written.region.as_ref());
+    if let Some(text) = &written.region
+        && written.endpoints.vod.is_none()
+        && !Endpoints::knows_vod_of(region)
+    {
+        let message = format!("no VOD endpoint of {region:?} is known; the central one is used");
+        findings.add(
+            Problem::warning(message)
+                .at(text.span())
+                .hint("if the region is right, write `endpoints.vod`"),
+        );
+    }
     let endpoints = endpoints(findings, &written.endpoints, region);
     let credentials = match &written.credentials {
         None => Some(CredentialSource::Environment),

@@ -84,6 +84,23 @@ fn a_warning_does_not_stop_anything() {
     let unused = format!("{CERTIFICATE}targets = []\n");
     let shown = right(&unused).warnings.render(false);
     assert!(shown.contains("c.toml:3:11"), "{shown}");
+
+    let region = |text: &str| {
+        right(&format!("{text}\n{CERTIFICATE}"))
+            .warnings
+            .render(false)
+    };
+    let shown = region("[clouds.a]\nregion = \"cn-shangai\"");
+    assert!(
+        shown.contains("no VOD endpoint of \"cn-shangai\""),
+        "{shown}"
+    );
+    for known in [
+        "[clouds.a]\nregion = \"cn-shanghai\"",
+        "[clouds.a]\nregion = \"mars\"\nendpoints = { vod = \"https://vod.example\" }",
+    ] {
+        assert!(!region(known).contains("no VOD endpoint"), "{known}");
+    }
 }
 
 #[test]

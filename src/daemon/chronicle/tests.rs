@@ -152,6 +152,7 @@ fn a_read_back_is_told_when_it_finds_something_else() {
         ],
     );
     let failed = || Event::ReadBackFailed {
+        lacks_permission: false,
         target: target(),
         failure: failure(),
         jitter: 0.5,
@@ -208,6 +209,7 @@ fn failures_are_warned_of() {
         jitter: 0.5,
     };
     let install = Event::InstallFailed {
+        may_have_happened: false,
         target: target(),
         generation: 2,
         failure: failure(),

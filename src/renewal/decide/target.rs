@@ -14,13 +14,9 @@ use crate::time::Timestamp;
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 const LAST_LOOK: Duration = Duration::from_mins(1);
 
-/// A look that contradicts an earlier proof is repeated this soon, and believed after so many.
+/// A look that contradicts an earlier proof is repeated this soon, until it is believed.
 const DOUBT: Duration = Duration::from_mins(1);
 pub(in crate::renewal) const DOUBTS: u32 = 3;
-
-/// An API that would not tell is asked again after so long: as often as anything is tried that
-/// waits for a person.
-const SILENCE: Duration = Duration::from_hours(24);
 
 /// An edge that did not change in time is looked at this often.
 const SLOW_LOOK: Duration = Duration::from_hours(1);
@@ -88,13 +84,20 @@ impl Case<'_> {
 
 impl At<'_> {
     fn check(self) -> Check {
+        // What is not asked while the API may not be may have to be asked then.
+        let silent = self.target.silent_until(self.case.now);
+        let spoken = silent.map_or(Check::Never, |time| Check::NotBefore(time, Reason::Waiting));
+        self.step().or_sooner(spoken)
+    }
+
+    fn step(self) -> Check {
         if self.spec.look.enabled && self.target.looked_at.is_none() {
             return self.look(self.case.now, Reason::NeverLooked);
         }
         let Some(issued) = self.case.record.usable(self.case.now) else {
             return self.watch();
         };
-        if self.target.read_back_due && !self.is_silent() {
+        if self.target.read_back_due && self.may_ask() {
             // The edge may show it as well, and sooner.
             let look = self.look_slowly(issued, Reason::LostAnswer);
             return self.read_back(Reason::LostAnswer).or_sooner(look);
@@ -103,8 +106,8 @@ impl At<'_> {
             Some(installed) if installed.generation == issued.generation => self.settle(issued),
             Some(_) | None => self.introduce(issued),
         };
-        match self.silence_ends().filter(|_| self.target.read_back_due) {
-            Some(time) => step.or_sooner(Check::NotBefore(time, Reason::LostAnswer)),
+        match self.target.silent_until(self.case.now) {
+            Some(time) => step.or_sooner(Check::NotBefore(time, Reason::Waiting)),
             None => step,
         }
     }
@@ -115,7 +118,7 @@ impl At<'_> {
         if self.target.has_newer(issued) {
             return self.watch_for(Reason::NewerElsewhere);
         }
-        if self.target.installed.is_none() && self.target.api == Api::Unasked {
+        if self.target.installed.is_none() && self.target.is_unasked(self.case.now) {
             let read_back = self.read_back(Reason::FirstContact);
             return read_back.or_sooner(self.watch());
         }
@@ -139,23 +142,16 @@ impl At<'_> {
     /// tell what it serves, and the API was not asked about it since: it may be ours, from a host that went on without us.
     fn is_unexplained(self, issued: &Issued) -> bool {
         let looked_at = self.target.looked_at.unwrap_or(self.case.now);
-        let told = self.target.api != Api::Unasked && self.asked_since(looked_at);
+        let told = !self.target.is_unasked(self.case.now) && self.asked_since(looked_at);
         self.spec.look.enabled
             && (self.target.serves_recent_unknown(issued) || self.target.out_of_reach)
             && !told
-            && !self.is_silent()
+            && self.may_ask()
     }
 
-    /// Whether the API refused to tell what it has, not long ago.
-    fn is_silent(self) -> bool {
-        self.silence_ends() > Some(self.case.now)
-    }
-
-    /// When an API that refused to tell what it has may be asked again.
-    fn silence_ends(self) -> Option<Timestamp> {
-        let silent = matches!(self.target.api, Api::Silent { .. });
-        let asked_at = self.target.asked_at.filter(|_| silent)?;
-        Some(self.not_in_the_future(asked_at + SILENCE, asked_at))
+    /// Whether our credentials may read back, as far as we know.
+    fn may_ask(self) -> bool {
+        self.target.silent_until(self.case.now).is_none()
     }
 
     /// Whether the API was asked at `time` or after; what was asked in the future does not count.
@@ -175,7 +171,7 @@ impl At<'_> {
                 }
             }
             Some(_) | None if !self.spec.look.enabled => Check::Never,
-            Some(_) | None if self.target.mismatches >= DOUBTS => self.repair(issued),
+            Some(_) | None if self.target.has_drifted() => self.repair(issued),
             Some(_) | None if self.target.mismatches > 0 => self.look_after(DOUBT, Reason::Drift),
             Some(_) | None => self.watch(),
         }
@@ -202,7 +198,7 @@ impl At<'_> {
             return look;
         }
         let asked = self.asked_since(deadline) && !self.is_unexplained(issued);
-        if !asked && !self.is_silent() {
+        if !asked && self.may_ask() {
             return self.read_back(Reason::NotSeen).or_sooner(look);
         }
         self.install(issued, Reason::NotSeen).or_sooner(look)
@@ -212,11 +208,9 @@ impl At<'_> {
     fn prove_by_read_back(self, issued: &Issued, proving: &Proving) -> Check {
         match &self.target.api {
             Api::Ours { generation } if *generation == issued.generation => Check::Never,
-            Api::Silent { .. } | Api::Unasked => match self.silence_ends() {
-                Some(time) if time > self.case.now => Check::NotBefore(time, Reason::NotSeen),
-                Some(_) | None => self.read_back(Reason::NotSeen),
-            },
-            Api::Ours { .. } | Api::Foreign { .. } | Api::Nothing => {
+            Api::Silent if !self.may_ask() => Check::Never,
+            Api::Unasked | Api::Silent => self.read_back(Reason::NotSeen),
+            Api::Ours { .. } | Api::Twin { .. } | Api::Foreign { .. } | Api::Nothing => {
                 let deadline = proving.since + self.spec.look.deadline;
                 let asked_at = self.target.asked_at.unwrap_or(proving.since);
                 if self.case.now >= deadline && !proving.reinstalled {

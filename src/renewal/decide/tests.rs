@@ -103,8 +103,17 @@ fn first_contact() {
     }
     let adopted = fresh.clone().after([ours(1)], now);
     check("what is ours already only has to be seen", &spec, &adopted, &calm(), now, look(), Reason::NotSeen);
-    let silent = fresh.clone().after([read_back_failed(operator())], now);
+    let silent = fresh.clone().after([read_back_forbidden()], now);
     check("who may not read back may install", &spec, &silent, &calm(), now, install(1), Reason::NotInstalled);
+    let failed = silent.clone().after([install_failed(1, operator())], now);
+    let later = failed.after([looked(&[])], now + DAY);
+    check("and asks again a day later", &spec, &later, &calm(), now + DAY, ask_api(), Reason::FirstContact);
+    let wrong = fresh.clone().after([read_back_failed(operator())], now);
+    check("who is refused for another reason waits for a person", &spec, &wrong, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
+    let later = wrong.after([looked(&[])], now + DAY);
+    check("asks again slowly", &spec, &later, &calm(), now + DAY, ask_api(), Reason::FirstContact);
+    let next = later.after([read_back_failed(operator()), Event::Issued(Box::new(issued(2, now + DAY)))], now + DAY);
+    check("and for each new generation", &spec, &next, &calm(), now + DAY, ask_api(), Reason::FirstContact);
     let busy = fresh.after([read_back_failed(backoff())], now);
     check("a read-back that failed waits on the ladder", &spec, &busy, &calm(), now, sleep(now + SECOND * 5), Reason::Waiting);
 }
@@ -180,8 +189,7 @@ fn failures_with_a_course_of_their_own() {
 #[rustfmt::skip]
 fn an_answer_that_was_lost() {
     let (spec, now) = (spec(), day(60.0));
-    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
-    let record = renewed().after([install_failed(2, lost.clone())], now);
+    let record = renewed().after([install_lost(2)], now);
     check("nothing is hot, not even a read-back", &spec, &record, &calm(), now, sleep(now + SECOND * 5), Reason::Waiting);
     let then = now + SECOND * 5;
     check("the API is asked what it has", &spec, &record, &calm(), then, ask_api(), Reason::LostAnswer);
@@ -191,12 +199,14 @@ fn an_answer_that_was_lost() {
     check("the edge may tell as well", &spec, &seen, &calm(), then, sleep(then + HOUR * 6), Reason::DriftCheck);
     let bind = Manner { bind: true, ..Manner::default() };
     for found in [ours(1), foreign(), read_back(Found::Nothing)] {
-        let record = record.clone().after([found], then);
+        let record = record.clone().after([found.clone()], then);
         check("it did not: what may be stored is bound", &spec, &record, &calm(), then, install_so(2, bind), Reason::NotInstalled);
-        let again = record.after([install_failed(2, lost.clone())], then);
+        let again = record.after([install_lost(2)], then);
         check("and the ladder goes on", &spec, &again, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
-        let later = then + SECOND * 30;
-        check("the second one that is lost is asked about as well", &spec, &again, &calm(), later, ask_api(), Reason::LostAnswer);
+        let then = then + SECOND * 30;
+        check("with a question again", &spec, &again, &calm(), then, ask_api(), Reason::LostAnswer);
+        let again = again.after([found], then);
+        check("and what may be stored", &spec, &again, &calm(), then, install_so(2, bind), Reason::NotInstalled);
     }
     let down = record.clone().after([read_back_failed(backoff())], then);
     check("a read-back that fails waits on the ladder", &spec, &down, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
@@ -205,15 +215,14 @@ fn an_answer_that_was_lost() {
     check("meanwhile the edge is looked at", &spec, &record, &closed, hour, look(), Reason::LostAnswer);
     let next = record.clone().after([Event::Issued(Box::new(issued(3, then))), read_back_failed(backoff())], then);
     check("also when the next generation is there", &spec, &next, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
-    let silent = record.clone().after([read_back_failed(operator())], then);
+    let silent = record.clone().after([read_back_forbidden()], then);
     check("who may not read back goes on with the install", &spec, &silent, &calm(), then, install_so(2, bind), Reason::NotInstalled);
-    let silent = silent.after([install_failed(2, lost)], then);
+    let silent = silent.after([install_lost(2)], then);
     check("on the ladder", &spec, &silent, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
-    let day_after = then + DAY;
-    let looked = silent.clone().after([old_leaf()], day_after);
-    check("a day later it is asked again", &spec, &looked, &calm(), day_after, ask_api(), Reason::LostAnswer);
-    let next = silent.after([Event::Issued(Box::new(issued(3, then)))], then);
-    check("and for the next generation", &spec, &next, &calm(), then + SECOND * 30, ask_api(), Reason::LostAnswer);
+    let then = then + SECOND * 30;
+    check("without asking", &spec, &silent, &calm(), then, install_so(2, bind), Reason::NotInstalled);
+    let wrong = record.clone().after([read_back_failed(operator())], then);
+    check("who is refused for another reason does not, but looks", &spec, &wrong, &calm(), then, sleep(now + HOUR), Reason::LostAnswer);
 }
 
 #[test]
@@ -224,10 +233,9 @@ fn a_repeated_install_that_does_not_say_so() {
     let stuck = proving().after([old_leaf()], deadline).after([ours(2)], deadline);
     check("an edge that is stuck is installed to once more", &spec, &stuck, &calm(), deadline, install(2), Reason::NotSeen);
     let duplicate = failure("Certificate.Duplicated", &[(Class::Reconcile, 1), (Class::Rename, 2), (Class::Operator, 1)]);
-    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
-    for failure in [duplicate, lost] {
+    for failed in [install_failed(2, duplicate), install_lost(2)] {
         let intended = Event::InstallIntended { target: the_target() };
-        let record = stuck.clone().after([intended, install_failed(2, failure)], deadline);
+        let record = stuck.clone().after([intended, failed], deadline);
         let then = deadline + SECOND * 5;
         check("it is asked about", &spec, &record, &calm(), then, ask_api(), Reason::LostAnswer);
         let told = record.after([ours(2)], then);
@@ -298,7 +306,7 @@ fn an_edge_that_never_changes() {
     check("it is repeated also when the API did not tell", &spec, &failed, &calm(), then, install(2), Reason::NotSeen);
     let later = failed.after([looked(&[unknown_leaf(day(60.01))])], deadline);
     check("unless the edge serves a later leaf that may be ours", &spec, &later, &calm(), then, ask_api(), Reason::NotSeen);
-    let silent = record.clone().after([read_back_failed(operator())], deadline);
+    let silent = record.clone().after([read_back_forbidden()], deadline);
     check("who may not read back repeats the install all the same", &spec, &silent, &calm(), deadline, install(2), Reason::NotSeen);
     let failed = record.after([ours(2), install_failed(2, operator())], deadline);
     check("a repetition that fails does not stop the looks", &spec, &failed, &calm(), deadline, sleep(deadline + HOUR), Reason::NotSeen);
@@ -316,7 +324,16 @@ fn looks_switched_off() {
     let quiet = sleep(now + DAY);
     check("what the API tells counts", &spec, &record, &calm(), now, ask_api(), Reason::NotSeen);
     check("as seen", &spec, &record.clone().after([ours(2)], now), &calm(), now, quiet.clone(), Reason::NothingToDo);
-    check("who may not ask knows nothing more", &spec, &record.clone().after([read_back_failed(operator())], now), &calm(), now, quiet.clone(), Reason::NothingToDo);
+    let silent = record.clone().after([read_back_forbidden()], now);
+    check("who may not ask knows nothing more", &spec, &silent, &calm(), now, quiet.clone(), Reason::NothingToDo);
+    check("and asks again a day later", &spec, &silent, &calm(), now + DAY, ask_api(), Reason::NotSeen);
+    let (look, deadline) = (spec.targets[&the_target()].look, now + MINUTE * 15);
+    for (case, unknown) in [("may not ask", silent), ("was not told", record.clone().after([read_back_failed(operator())], now))] {
+        let target = &unknown.targets[&the_target()];
+        assert!(!target.is_overdue(look, now) && target.is_overdue(look, deadline), "{case}: nobody knows");
+    }
+    let told = record.clone().after([ours(2)], now);
+    assert!(!told.targets[&the_target()].is_overdue(look, deadline));
     for found in [ours(1), foreign(), read_back(Found::Nothing)] {
         let other = record.clone().after([found.clone()], now);
         check("an API that lags is asked again", &spec, &other, &calm(), now, sleep(now + SECOND * 5), Reason::NotSeen);
@@ -400,6 +417,27 @@ fn the_newest_wins() {
 
 #[test]
 #[rustfmt::skip]
+fn a_twin_of_this_store() {
+    let (spec, now) = (spec(), day(60.0));
+    let twin = |days| read_back(Found::Twin { cert_name: "twin".into(), generation: 2, not_before: day(days) });
+    let unknown = looked(&[unknown_leaf(day(61.0))]);
+    for record in [renewed(), proving()] {
+        let older = record.clone().after([twin(59.0)], now);
+        let later = older.clone().after([old_leaf()], now + MINUTE * 15);
+        let Decision { action, .. } = decide(&spec, &later, &calm(), now + MINUTE * 15);
+        assert!(matches!(action, Action::Install { generation: 2, .. } | Action::ReadBack { .. }), "an earlier one is replaced: {action:?}");
+        let newer = record.after([unknown.clone(), twin(61.0)], now);
+        check("a later one is left alone, whatever its number", &spec, &newer, &calm(), now, sleep(now + HOUR * 6), Reason::NewerElsewhere);
+        assert_eq!((newer.newest_generation, &newer.targets[&the_target()].proving), (2, &None));
+        let next = newer.clone().after([Event::Issued(Box::new(issued(3, day(62.0)))), unknown.clone()], day(62.0));
+        check("until the next one is issued", &spec, &next, &calm(), day(62.0), install(3), Reason::NotInstalled);
+        let back = newer.after([new_leaf()], now);
+        check("or ours is served all the same", &spec, &back, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
+    }
+}
+
+#[test]
+#[rustfmt::skip]
 fn several_targets() {
     let mut spec = spec();
     let other = target_id("w.example.com");
@@ -456,9 +494,8 @@ fn no_class_of_failure_is_hot_and_none_is_forgotten() {
             let record = renewed().after([event], now);
             let decision = decide(&spec(), &record, &calm(), now);
             let trouble = record.targets[&the_target()].trouble.as_ref();
-            // Not being allowed to read back is no trouble, a dead generation no wait for it.
+            // A dead generation is not waited for.
             let waits = match class {
-                Class::Operator | Class::Bug if place == 1 => false,
                 Class::Reissue if place == 0 => false,
                 Class::After
                 | Class::Backoff

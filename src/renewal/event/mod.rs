@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::backoff::{doubled, named_until};
+use super::backoff::doubled;
 use super::record::{
     AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
-    Served, TargetRecord, Trouble, Unusable, millionths,
+    Served, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -106,6 +106,9 @@ pub enum Event {
         generation: u32,
         /// Why.
         failure: Failure,
+        /// Whether it may have been taken all the same: the target is read back before anything is
+        /// repeated.
+        may_have_happened: bool,
         /// Spreads the retries.
         jitter: f64,
     },
@@ -122,6 +125,9 @@ pub enum Event {
         target: TargetId,
         /// Why.
         failure: Failure,
+        /// Whether the credentials may not ask. That is a policy and no trouble: installs go on
+        /// without.
+        lacks_permission: bool,
         /// Spreads the retries.
         jitter: f64,
     },
@@ -131,7 +137,7 @@ pub enum Event {
         target: TargetId,
         /// What was seen.
         sight: Sight,
-        /// The addresses that were looked at.
+        /// The addresses that were looked at; none if they could not be found out.
         addresses: BTreeSet<SocketAddr>,
     },
 }
@@ -159,6 +165,17 @@ pub enum Found {
     },
     /// A certificate of this installation.
     Ours(Installed),
+    /// A certificate that another copy of this store has made: a backup that was restored, or a host
+    /// that went on without us. It counts its generations from where ours did, so that the number
+    /// alone would be taken for one of ours.
+    Twin {
+        /// Its name.
+        cert_name: String,
+        /// The number in the name.
+        generation: u32,
+        /// The first moment of its validity; the end of that day where the API does not tell.
+        not_before: Timestamp,
+    },
 }
 
 /// What a look at every address of a target saw.
@@ -249,8 +266,7 @@ impl Record {
             }
             Event::Issued(issued) => self.issue(*issued, now),
             Event::InstallIntended { target } => {
-                let target = self.targets.entry(target).or_default();
-                target.read_back_due = true;
+                self.targets.entry(target).or_default().read_back_due = true;
             }
             Event::Installed { target, installed } => {
                 self.targets
@@ -263,14 +279,26 @@ impl Record {
                 target,
                 generation,
                 failure,
+                may_have_happened,
                 jitter,
             } => {
-                self.fail_install(target, generation, failure, jitter, now);
+                let known = self.targets.entry(target).or_default();
+                let class = known.fail_install(generation, failure.clone(), jitter, now);
+                known.expect_lost(may_have_happened || class == Class::Reconcile);
+                if class == Class::Reissue {
+                    self.refuse_generation(generation, failure, jitter, now);
+                }
             }
             Event::ReadBack { target, found } => self.read_back(target, found, now),
             Event::ReadBackFailed {
                 target,
+                lacks_permission: true,
+                ..
+            } => self.targets.entry(target).or_default().fall_silent(now),
+            Event::ReadBackFailed {
+                target,
                 failure,
+                lacks_permission: false,
                 jitter,
             } => {
                 let held = self.issued.as_ref().map(|issued| issued.generation);
@@ -300,10 +328,7 @@ impl Record {
             self.orders.reissues = None;
         }
         for target in self.targets.values_mut() {
-            let named = target.trouble.as_ref().and_then(|t| named_until(t, now));
-            if waits(&target.trouble) && named.is_none() {
-                target.trouble = None;
-            }
+            target.forget_what_waits(now);
             target.break_silence();
         }
     }
@@ -358,40 +383,14 @@ impl Record {
         self.newest_generation = self.newest_generation.max(issued.generation);
         self.orders.open = None;
         self.orders.forget_trouble(now);
-        self.targets
-            .values_mut()
-            .for_each(TargetRecord::break_silence);
         self.issued = Some(issued);
-    }
-
-    fn fail_install(
-        &mut self,
-        target: TargetId,
-        generation: u32,
-        failure: Failure,
-        jitter: f64,
-        now: Timestamp,
-    ) {
-        let target = self.targets.entry(target).or_default();
-        let before = target.trouble.take();
-        let before = before.and_then(|trouble| trouble.carried_to(generation));
-        let trouble = Trouble::add(before, failure.clone(), Some(generation), jitter, now);
-        let class = trouble.class();
-        target.trouble = Some(trouble);
-        match class {
-            Class::Reconcile => target.read_back_due = true,
-            // The second answer that is lost in a row tells as little as the first one.
-            Class::Backoff => target.read_back_due = failure.may_have_happened(),
-            Class::Reissue => {
-                target.read_back_due = false;
-                self.refuse_generation(generation, failure, jitter, now);
+        // A new generation is a new question.
+        for target in self.targets.values_mut() {
+            let about_all = |trouble: &Trouble| trouble.generation.is_none();
+            if target.trouble.as_ref().is_some_and(about_all) {
+                target.forget_what_waits(now);
             }
-            Class::After
-            | Class::Bug
-            | Class::Operator
-            | Class::Refresh
-            | Class::Reformat
-            | Class::Rename => target.read_back_due = false,
+            target.break_silence();
         }
     }
 
@@ -422,14 +421,21 @@ impl Record {
     /// this store was restored from, or from a host that went on without us: the counter continues
     /// above it.
     fn read_back(&mut self, target: TargetId, found: Found, now: Timestamp) {
-        if let Found::Ours(installed) = &found {
-            self.newest_generation = self.newest_generation.max(installed.generation);
-        }
+        let generation = match &found {
+            Found::Ours(installed) => installed.generation,
+            Found::Twin { generation, .. } => *generation,
+            Found::Nothing | Found::Foreign { .. } => 0,
+        };
+        self.newest_generation = self.newest_generation.max(generation);
+        let target = self.targets.entry(target).or_default();
         let held = self.issued.as_ref().map(|issued| issued.generation);
-        self.targets
-            .entry(target)
-            .or_default()
-            .find(found, held, now);
+        target.find(found, held, now);
+        if let Some(issued) = &self.issued
+            && target.has_newer(issued)
+        {
+            // What is proven there is not what was installed.
+            target.give_way();
+        }
     }
 }
 

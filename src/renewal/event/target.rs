@@ -5,8 +5,9 @@ use std::mem;
 use std::net::SocketAddr;
 
 use super::{Found, Sight};
+use crate::renewal::backoff::named_until;
 use crate::renewal::record::{Api, Installed, Proving, Seen, Served, TargetRecord, Trouble};
-use crate::retry::Failure;
+use crate::retry::{Class, Failure};
 use crate::time::Timestamp;
 
 /// An edge that leads elsewhere at every look is not followed for ever.
@@ -27,14 +28,58 @@ impl TargetRecord {
             unreachable: false,
             addresses: BTreeSet::new(),
         });
-        // A 200 is a promise, not an answer to the question what is there.
-        if !matches!(self.api, Api::Silent { .. }) {
+        // A 200 is a promise, not an answer to the question what is there. Whether the question may be
+        // asked does not change with it.
+        if self.api != Api::Silent {
             self.api = Api::Unasked;
         }
         self.installed = Some(installed);
         self.read_back_due = false;
         self.mismatches = 0;
         self.trouble = None;
+    }
+
+    /// Puts a failed install onto its ladder; returns what is to be done about it.
+    pub(super) fn fail_install(
+        &mut self,
+        generation: u32,
+        failure: Failure,
+        jitter: f64,
+        now: Timestamp,
+    ) -> Class {
+        // What was wrong with another generation says nothing about this one, but a refusal of
+        // generation after generation must not start its ladder anew each time.
+        let before = self.trouble.take().filter(|trouble| {
+            trouble.generation == Some(generation)
+                || matches!(trouble.class(), Class::After | Class::Backoff)
+        });
+        let before = before.map(|trouble| trouble.carried_over_to(generation));
+        let trouble = Trouble::add(before, failure, Some(generation), jitter, now);
+        self.trouble.insert(trouble).class()
+    }
+
+    /// Whether the last install may have happened although it was reported as failed: then the
+    /// target is read back first, and what may be stored under the name is bound.
+    pub(super) fn expect_lost(&mut self, may_have_happened: bool) {
+        self.read_back_due = may_have_happened;
+        if let Some(trouble) = &mut self.trouble {
+            trouble.bind |= may_have_happened;
+        }
+    }
+
+    /// What waits for a person is forgotten, but for a time that the other side named.
+    pub(super) fn forget_what_waits(&mut self, now: Timestamp) {
+        self.trouble = self
+            .trouble
+            .take()
+            .filter(|trouble| !trouble.needs_a_person() || named_until(trouble, now).is_some());
+    }
+
+    /// An API that was not to be asked may be asked again.
+    pub(super) fn break_silence(&mut self) {
+        if self.api == Api::Silent {
+            self.api = Api::Unasked;
+        }
     }
 
     /// `held` is the newest generation, which every install is about.
@@ -55,6 +100,14 @@ impl TargetRecord {
                 self.find_repeated(installed, now);
             }
             Found::Ours(installed) => self.find_ours(installed, now),
+            Found::Twin {
+                cert_name,
+                not_before,
+                ..
+            } => self.find_other(Api::Twin {
+                cert_name,
+                not_before,
+            }),
         }
     }
 
@@ -93,6 +146,14 @@ impl TargetRecord {
         self.end_trouble_with(generation);
     }
 
+    /// A later leaf of another copy of this store is there: ours is neither installed nor proven.
+    pub(super) fn give_way(&mut self) {
+        if matches!(self.api, Api::Twin { .. }) {
+            self.proving = None;
+            self.installed = None;
+        }
+    }
+
     /// What was wrong with a generation is over once that generation is there. That another one is
     /// there says nothing: its ladder must go on.
     fn end_trouble_with(&mut self, generation: u32) {
@@ -126,25 +187,19 @@ impl TargetRecord {
         // what is about that generation alone would hold nothing back.
         let generation = before.as_ref().and_then(|trouble| trouble.generation);
         let generation = generation.filter(|generation| Some(*generation) == held);
-        let (code, message) = (failure.code.clone(), failure.message.clone());
-        let trouble = Trouble::add(before.clone(), failure, generation, jitter, now);
-        if trouble.needs_a_person() {
-            // A policy that allows to install but not to read must not stop the installs, nor make
-            // them forget their ladder.
-            self.api = Api::Silent { code, message };
-            self.trouble = before.filter(|trouble| trouble.generation.is_some());
-        } else {
-            // What it told before is older than the question.
-            self.api = Api::Unasked;
-            self.trouble = Some(trouble);
-        }
+        self.trouble = Some(Trouble::add(before, failure, generation, jitter, now));
+        // What it told before is older than the question.
+        self.api = Api::Unasked;
     }
 
-    /// Lets the API be asked again that would not tell.
-    pub(super) fn break_silence(&mut self) {
-        if matches!(self.api, Api::Silent { .. }) {
-            self.api = Api::Unasked;
-        }
+    /// Our credentials may not ask. A policy that allows to install but not to read must not stop the
+    /// installs, nor make them forget their ladder.
+    pub(super) fn fall_silent(&mut self, now: Timestamp) {
+        self.step_back(now);
+        self.asked_at = Some(now);
+        self.api = Api::Silent;
+        self.read_back_due = false;
+        self.trouble = self.trouble.take().filter(|t| t.generation.is_some());
     }
 
     /// Forgets what happened in the future: the clock was stepped back since, and what is counted from
@@ -234,12 +289,14 @@ impl TargetRecord {
 }
 
 impl Proving {
-    /// Keeps the addresses of all looks, and when that becomes too many, those of the last one.
+    /// Keeps the addresses of the last look. While the attempt lasts those of the looks before are
+    /// among them ([`TargetRecord::addresses_of_attempt`]), unless that became too many.
     fn remember(&mut self, looked_at: BTreeSet<SocketAddr>) {
-        if self.addresses.union(&looked_at).count() > MOST_ADDRESSES {
+        if looked_at.len() > MOST_ADDRESSES {
             self.addresses.clear();
+        } else if !looked_at.is_empty() {
+            self.addresses = looked_at;
         }
-        self.addresses.extend(looked_at);
     }
 }
 

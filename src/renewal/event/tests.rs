@@ -1,6 +1,6 @@
 use super::*;
-use crate::renewal::Api;
 use crate::renewal::fixtures::*;
+use crate::renewal::record::Api;
 use crate::retry::Class;
 
 /// What is stored is what is taken up again.
@@ -221,6 +221,7 @@ fn several_targets_that_refuse_a_generation_count_once() {
         target: target_id(domain),
         generation,
         failure: refuse.clone(),
+        may_have_happened: false,
         jitter: 0.5,
     };
     let mut record = healthy(START).after([at("v.example.com", 1), at("w.example.com", 1)], START);
@@ -296,6 +297,10 @@ fn reconfigured_forgets_what_waits_for_a_person_and_nothing_else() {
     assert_eq!(record.orders, Orders::default());
     let target = &record.targets[&the_target()];
     assert_eq!((&target.trouble, &target.api), (&None, &Api::Unasked));
+    let mut forbidden = healthy(START).after([read_back_forbidden()], START);
+    assert_eq!(forbidden.target().api, Api::Silent);
+    forbidden.apply(changed.clone(), START);
+    assert_eq!(forbidden.target().api, Api::Unasked, "it may be asked now");
 
     let failing = [
         order_failed("first", backoff()),
@@ -410,9 +415,11 @@ fn an_install_of_which_nothing_was_heard_is_read_back() {
     assert!(record.target().read_back_due, "killed in the middle");
     let mut refused = record.clone().after([install_failed(1, backoff())], START);
     assert!(!refused.target().read_back_due, "it was refused");
-    let lost = failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
-    let mut lost = record.clone().after([install_failed(1, lost)], START);
-    assert!(lost.target().read_back_due, "its answer was lost");
+    let mut lost = record.clone().after([install_lost(1)], START);
+    for lost_before in 0..3 {
+        assert!(lost.target().read_back_due, "lost after {lost_before}");
+        lost = lost.after([read_back(Found::Nothing), install_lost(1)], START);
+    }
     let mut taken = record.after([was_installed(1, START)], START);
     assert!(!taken.target().read_back_due, "it was taken");
 }
@@ -426,22 +433,67 @@ fn a_time_that_the_ca_named_holds_the_question_about_renewal_back() {
     assert_eq!(info.ask_again, START + HOUR * 9);
 }
 
+/// A look at one address of the moment and at those where the same attempt was looked for.
+fn look_at(record: &mut Record, port: u16, now: Timestamp) -> usize {
+    let look = target_spec().look;
+    let mut addresses = record.target().addresses_of_attempt(look);
+    addresses.insert(([192, 0, 2, 1], port).into());
+    let count = addresses.len();
+    let target = the_target();
+    let sight = Sight::Leaves(Vec::new());
+    record.apply(
+        Event::Looked {
+            target,
+            sight,
+            addresses,
+        },
+        now,
+    );
+    count
+}
+
 #[test]
-fn an_install_is_proven_at_every_address_that_was_looked_at_since() {
-    let look = |number: u16| Event::Looked {
+fn an_install_is_proven_at_every_address_that_was_looked_at_in_its_attempt() {
+    let deadline = START + target_spec().look.deadline;
+    let mut record = healthy(START).after([was_installed(1, START)], START);
+    assert_eq!(look_at(&mut record, 1, START), 1);
+    assert_eq!(look_at(&mut record, 2, START + SECOND), 2, "the name moved");
+    let unresolved = Event::Looked {
         target: the_target(),
-        sight: Sight::Leaves(Vec::new()),
-        addresses: [([192, 0, 2, 1], number).into()].into(),
+        sight: Sight::Unreachable { why: String::new() },
+        addresses: BTreeSet::new(),
     };
-    let mut record = healthy(START).after([was_installed(1, START), look(1), look(2)], START);
-    let known = |record: &mut Record| record.target().proving.clone().unwrap().addresses.len();
-    assert_eq!(known(&mut record), 2);
-    record = record.after((1..=64).map(look), START);
-    assert_eq!(known(&mut record), 64);
-    record.apply(look(65), START);
-    assert_eq!(known(&mut record), 1, "not for ever");
-    record.apply(was_installed(1, START), START);
-    assert_eq!(known(&mut record), 0, "another attempt");
+    record.apply(unresolved, START + SECOND * 2);
+    assert_eq!(
+        look_at(&mut record, 2, START + MINUTE),
+        2,
+        "nothing is lost"
+    );
+    let mut again = record.clone().after([was_installed(1, deadline)], deadline);
+    assert_eq!(look_at(&mut again, 2, deadline), 1, "another attempt");
+    assert_eq!(
+        look_at(&mut record, 2, deadline),
+        2,
+        "the last of its attempt"
+    );
+    assert_eq!(
+        look_at(&mut record, 2, deadline + HOUR),
+        1,
+        "what counts now"
+    );
+    assert_eq!(
+        look_at(&mut record, 3, deadline + HOUR * 2),
+        1,
+        "each time anew"
+    );
+}
+
+#[test]
+fn an_edge_that_leads_elsewhere_at_every_look_is_not_followed_for_ever() {
+    let mut record = healthy(START).after([was_installed(1, START)], START);
+    let counts = (1..=66).map(|port| look_at(&mut record, port, START));
+    let counts: Vec<usize> = counts.collect();
+    assert_eq!(counts[63..], [64, 65, 1]);
 }
 
 #[test]
@@ -455,4 +507,54 @@ fn a_read_back_that_fails_is_held_back_whatever_install_failed_before() {
     let mut record = healthy(START).after(events, START);
     let trouble = record.target().trouble.clone().unwrap();
     assert_eq!((trouble.generation, trouble.in_a_row), (None, 2));
+}
+
+#[test]
+fn what_another_generation_left_behind_counts_as_failures_alone() {
+    let taken = failure("NameTaken", &[(Class::Rename, 2), (Class::Backoff, 1)]);
+    let next = Event::Issued(Box::new(issued(2, START)));
+    let old = [
+        install_failed(1, taken.clone()),
+        install_failed(1, taken.clone()),
+        install_lost(1),
+        install_lost(1),
+        next,
+    ];
+    let mut record = healthy(START).after(old, START);
+    let fault = failure("InternalError", &[(Class::Backoff, 1)]);
+    record.apply(install_failed(2, fault), START);
+    let trouble = record.target().trouble.clone().unwrap();
+    assert_eq!(
+        (trouble.in_a_row, trouble.renames, trouble.bind),
+        (5, 0, false)
+    );
+    record.apply(install_lost(2), START);
+    let trouble = record.target().trouble.clone().unwrap();
+    assert_eq!(trouble.class(), Class::Reconcile, "the first of this one");
+    record.apply(install_failed(2, taken), START);
+    let trouble = record.target().trouble.clone().unwrap();
+    assert_eq!((trouble.class(), trouble.renames), (Class::Rename, 1));
+}
+
+#[test]
+fn a_read_back_that_waits_for_a_person_is_a_trouble_until_the_next_generation() {
+    let mut record = healthy(START).after([read_back_failed(operator())], START);
+    assert_eq!(record.target().api, Api::Unasked);
+    assert!(record.target().trouble.as_ref().unwrap().needs_a_person());
+    let mut forbidden = healthy(START).after([read_back_forbidden()], START);
+    assert_eq!(forbidden.target().trouble, None, "a policy is none");
+    let next = Event::Issued(Box::new(issued(2, START)));
+    for record in [&mut record, &mut forbidden] {
+        record.apply(next.clone(), START);
+        let target = record.target();
+        assert_eq!((&target.trouble, &target.api), (&None, &Api::Unasked));
+    }
+    let events = [install_failed(1, operator()), read_back_forbidden()];
+    let mut laddered = healthy(START).after(events, START);
+    assert!(
+        laddered.target().trouble.is_some(),
+        "an install keeps its own"
+    );
+    laddered.apply(next, START);
+    assert!(laddered.target().trouble.is_some());
 }

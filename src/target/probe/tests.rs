@@ -123,11 +123,14 @@ async fn deserted() -> SocketAddr {
 
 async fn look_at(host: &str, addresses: &[SocketAddr]) -> Look {
     let addresses = addresses.iter().copied().collect();
-    look_within(host, &addresses, now(), SHORT).await
+    look_within(host, &addresses, SHORT).await
 }
 
-fn now() -> Timestamp {
-    "2026-06-01T00:00:00Z".parse().unwrap()
+/// The leaves of the handshakes that were completed, address by address.
+fn leaves(look: &Look) -> Vec<Fingerprint> {
+    look.served()
+        .map(|served| served.leaf.fingerprint)
+        .collect()
 }
 
 fn sight(look: &Look, address: SocketAddr) -> &Sight {
@@ -153,8 +156,7 @@ async fn a_look_shows_the_chain_in_both_versions_of_tls() {
         assert_eq!(presented.chain, pair.fingerprints());
         assert_eq!(presented.leaf.fingerprint, pair.leaf());
         assert!(presented.leaf.covers(HOST));
-        assert_eq!(look.verdict(pair.leaf()), Verdict::AllServe);
-        assert!(look.serves_valid() && look.reached_any());
+        assert!(look.serves_everywhere() && look.reached_any());
     }
 }
 
@@ -168,9 +170,8 @@ async fn a_leaf_without_its_key_is_no_proof_in_both_versions_of_tls() {
             failure(&look, address),
             (&HandshakeFailure::KeyNotProven, true)
         );
-        let at = BTreeSet::from([address]);
-        assert_eq!(look.verdict(pair.leaf()), Verdict::Broken { at });
-        assert!(!look.serves_valid());
+        assert_eq!(leaves(&look), []);
+        assert!(look.reached_any() && !look.serves_everywhere());
     }
 }
 
@@ -184,16 +185,12 @@ async fn an_address_that_cannot_be_reached_does_not_count() {
         *sight(&look, down),
         Sight::Unreachable(Unreachable::Refused)
     );
-    assert_eq!(look.verdict(pair.leaf()), Verdict::AllServe);
+    assert_eq!(leaves(&look), [pair.leaf()]);
+    assert!(look.serves_everywhere());
 
-    let nothing = look_at(HOST, &[down]).await;
-    assert_eq!(nothing.verdict(pair.leaf()), Verdict::NoneReachable);
-    assert!(!nothing.reached_any());
-    let without_addresses = look_at(HOST, &[]).await;
-    assert_eq!(
-        without_addresses.verdict(pair.leaf()),
-        Verdict::NoneReachable
-    );
+    for nobody in [look_at(HOST, &[down]).await, look_at(HOST, &[]).await] {
+        assert!(!nobody.reached_any() && !nobody.serves_everywhere());
+    }
 }
 
 #[tokio::test]
@@ -201,18 +198,14 @@ async fn one_address_that_still_serves_another_leaf_is_told_apart() {
     let (new, old) = (Pair::new(&[HOST]), Pair::new(&[HOST]));
     let addresses = [edge(new.certified()).await, edge(old.certified()).await];
     let look = look_at(HOST, &addresses).await;
-    let Verdict::NotEverywhere {
-        serving,
-        others,
-        nothing,
-    } = look.verdict(new.leaf())
-    else {
-        panic!("{look:?}");
+    let of = |address| {
+        let Sight::Served(presented) = sight(&look, address) else {
+            panic!("{look:?}");
+        };
+        presented.leaf.fingerprint
     };
-    assert_eq!(serving, 1);
-    assert_eq!(others.keys().collect::<Vec<_>>(), [&addresses[1]]);
-    assert_eq!(others[&addresses[1]].fingerprint, old.leaf());
-    assert!(nothing.is_empty());
+    assert_eq!(addresses.map(of), [new.leaf(), old.leaf()]);
+    assert!(look.serves_everywhere(), "something");
 }
 
 #[tokio::test]
@@ -240,16 +233,7 @@ async fn every_way_in_which_a_handshake_fails_has_its_name() {
         matches!(reason, HandshakeFailure::Protocol(_)),
         "{reason:?}"
     );
-    let Verdict::NotEverywhere {
-        serving: 0,
-        others,
-        nothing,
-    } = look.verdict(Pair::new(&[HOST]).leaf())
-    else {
-        panic!("{look:?}");
-    };
-    assert!(others.is_empty());
-    assert_eq!(nothing, BTreeSet::from(addresses));
+    assert_eq!(leaves(&look), []);
 }
 
 #[tokio::test]
@@ -274,8 +258,6 @@ fn made_up(chains: &[(&Pair, Vec<Fingerprint>)]) -> Look {
         (address, Sight::Served(presented))
     });
     Look {
-        host: HOST.to_owned(),
-        at: now(),
         addresses: sights.collect(),
     }
 }
@@ -303,46 +285,4 @@ fn the_chain_must_be_whole_in_any_order_and_with_anything_beside() {
     assert!(!elsewhere_cut.chain_as_stored(&stored));
     let of_another_leaf = made_up(&[(&ours, vec![leaf, issuer]), (&other, vec![other.leaf()])]);
     assert!(of_another_leaf.chain_as_stored(&stored));
-}
-
-#[test]
-fn what_is_valid_is_judged_at_the_time_of_the_look() {
-    let pair = Pair::new(&[HOST]);
-    let valid = made_up(&[(&pair, pair.fingerprints())]);
-    assert!(valid.serves_valid());
-    let leaf = valid.shortest_lived().unwrap().clone();
-    let cases = [
-        (
-            "the last moment",
-            leaf.not_after - Duration::from_millis(1),
-            HOST,
-            true,
-        ),
-        ("expired", leaf.not_after, HOST, false),
-        (
-            "not valid yet",
-            leaf.not_before - Duration::from_secs(1),
-            HOST,
-            false,
-        ),
-        ("another name", now(), "w.example.com", false),
-    ];
-    for (case, at, host, expected) in cases {
-        let look = Look {
-            host: host.to_owned(),
-            at,
-            ..valid.clone()
-        };
-        assert_eq!(look.serves_valid(), expected, "{case}");
-    }
-}
-
-#[tokio::test]
-async fn a_look_is_stored_and_read_back() {
-    let pair = Pair::new(&[HOST]);
-    let broken = edge(Pair::new(&["other.example.com"]).certified()).await;
-    let addresses = [edge(pair.certified()).await, deserted().await, broken];
-    let look = look_at(HOST, &addresses).await;
-    let stored = serde_json::to_string(&look).unwrap();
-    assert_eq!(serde_json::from_str::<Look>(&stored).unwrap(), look);
 }

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use vodcertd::status::TargetState;
-use vodcertd_sandbox::gateway::{Disturbance, Fault, Refusal, Reupload, Settings};
+use vodcertd_sandbox::gateway::{Disturbance, Fault, RawAnswer, Refusal, Reupload, Settings};
+use vodcertd_sandbox::world::Env;
 
 use crate::support::{SET, Scene};
 
@@ -77,6 +78,59 @@ async fn an_install_that_did_not_happen_is_repeated() {
 #[tokio::test]
 async fn an_install_whose_answer_was_replaced_by_a_proxy_is_asked_about() {
     check_install(Disturbance::bad_gateway(), 1).await;
+}
+
+#[tokio::test]
+async fn an_install_that_happened_and_whose_answer_was_replaced_is_not_repeated() {
+    let page = Disturbance::PerformThenRaw(RawAnswer::page(502));
+    check_install(page, 1).await;
+}
+
+#[tokio::test]
+async fn every_install_whose_answer_is_lost_is_asked_about() {
+    let scene = scene().await;
+    let fault = Fault::times(2, Disturbance::HangUp).on(SET);
+    scene.gateway.faults().push(fault);
+    for failures in 1..=2 {
+        let daemon = scene.run();
+        scene.until_told("video", "install-failed", failures).await;
+        scene.until_at_rest("video").await;
+        daemon.stop().await;
+        scene.let_pass(&["video"], MINUTE).await;
+    }
+    let daemon = scene.run();
+    scene.until_seen("video", 1).await;
+    daemon.stop().await;
+    check_outcome(&scene).await;
+    let ask = "DescribeVodDomainCertificateInfo";
+    let calls = scene.gateway.calls().all();
+    let calls = calls.iter().map(|call| call.action.as_str());
+    let calls: Vec<&str> = calls.filter(|call| [ask, SET].contains(call)).collect();
+    assert_eq!(calls, [ask, SET, ask, SET, ask, SET]);
+}
+
+/// Nobody looks, so that only the cloud tells: by the leaf, for the name is somebody's own.
+#[tokio::test]
+async fn our_leaf_under_another_name_was_a_success() {
+    let scene = Scene::builder(&["v.example.com"])
+        .certificates(ONE)
+        .look("enabled = false")
+        .start()
+        .await;
+    disturb(&scene, SET, Disturbance::PerformThenHangUp);
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    let installed = scene.world.installed("v.example.com", Env::Production);
+    let pair = installed.unwrap().certificate.pair.clone();
+    scene
+        .world
+        .install_foreign("v.example.com", "by-hand", pair);
+    scene.let_pass(&["video"], MINUTE).await;
+    scene.run_until_at_rest("video").await;
+    check_outcome(&scene).await;
+    assert_eq!(scene.installs(), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod ca_faults;
 mod clock;
 mod cloud_faults;
 mod crash;
+mod credentials;
 mod leftovers;
 mod life;
 mod lost_answers;

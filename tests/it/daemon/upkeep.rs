@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vodcertd::status::TargetState;
 use vodcertd_sandbox::forge::{self, KeyKind};
+use vodcertd_sandbox::gateway::{Disturbance, Fault, Refusal};
 use vodcertd_sandbox::world::Env;
 
 use crate::support::{SET, Scene, target};
@@ -132,8 +133,62 @@ async fn a_restored_backup_does_not_overwrite_a_later_generation() {
     assert_eq!(scene.gateway.calls().of(SET).len(), 3);
 }
 
+/// Two copies of one store each make a second generation. The number is the same, the later leaf wins.
+#[tokio::test]
+async fn a_generation_of_another_copy_of_the_store_is_told_by_its_leaf() {
+    let scene = served(ONE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, copy) = (
+        folder.path().join("first.db"),
+        folder.path().join("copy.db"),
+    );
+    scene.back_up(&first).await;
+    // The copy has ordered, and could not install.
+    let safe = Refusal::new(400, "DomainInSafeMode", "The domain is in safe mode.");
+    let fault = Fault::always(Disturbance::Refuse(safe)).on(SET);
+    scene.gateway.faults().push(fault);
+    make_due(&scene).await;
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    scene.back_up(&copy).await;
+
+    scene.restore(&first).await;
+    scene.gateway.faults().clear();
+    // Validity counts whole seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    renew(&scene, 2).await;
+    let second = scene.installed("v.example.com");
+
+    scene.restore(&copy).await;
+    for pause in [HOUR * 25, MINUTE * 2, MINUTE * 2] {
+        scene.let_pass(&["video"], pause).await;
+        scene.run_until_at_rest("video").await;
+    }
+    let record = scene.record("video").await.unwrap();
+    assert_eq!(
+        (record.newest_generation, record.issued.unwrap().generation),
+        (2, 2)
+    );
+    assert_eq!(state(&scene).await, TargetState::NewerElsewhere);
+    assert_eq!(scene.installed("v.example.com"), second);
+
+    renew(&scene, 3).await;
+    assert_eq!(state(&scene).await, TargetState::Seen);
+    assert_eq!((scene.orders_at_ca(), scene.installs()), (4, 3));
+}
+
 /// Makes the certificate due and lets it be renewed.
 async fn renew(scene: &Scene, generation: u32) {
+    make_due(scene).await;
+    let daemon = scene.run();
+    scene.until_seen("video", generation).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+}
+
+async fn make_due(scene: &Scene) {
     scene.let_pass(&["video"], HOUR * 2).await;
     scene
         .change_record("video", |record| {
@@ -143,8 +198,4 @@ async fn renew(scene: &Scene, generation: u32) {
             info.window = vodcertd::time::Window::new(start, start + HOUR);
         })
         .await;
-    let daemon = scene.run();
-    scene.until_seen("video", generation).await;
-    scene.until_at_rest("video").await;
-    daemon.stop().await;
 }

@@ -62,9 +62,11 @@ impl World {
         };
         if let Some(failure) = failure {
             let jitter = self.dice.fraction();
+            let forbidden = self.weather == Weather::CloudForbids;
             let event = Event::ReadBackFailed {
                 target,
                 failure,
+                lacks_permission: forbidden && self.dice.chance(0.5),
                 jitter,
             };
             return ("failed", event);
@@ -97,7 +99,6 @@ impl World {
         self.apply(Event::InstallIntended {
             target: target.clone(),
         });
-        let lost = || failure("timeout", &[(Class::Reconcile, 1), (Class::Backoff, 1)]);
         let refusal = match self.weather {
             _ if self.edges[&target].is_dead => Some(("dead", operator())),
             Weather::CloudDown | Weather::BothDown if self.dice.chance(0.5) => {
@@ -142,6 +143,7 @@ impl World {
             let event = Event::InstallFailed {
                 target,
                 generation,
+                may_have_happened: failure.code == lost().code,
                 failure,
                 jitter,
             };
