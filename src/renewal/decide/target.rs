@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Case, Check, Manner, Reason};
+use super::{Action, Case, Check, Decision, Manner, Reason};
 use crate::name::TargetId;
 use crate::renewal::backoff::{Ladder, named_until, retry_at};
 use crate::renewal::record::{Api, Issued, Proving, TargetRecord, Trouble};
@@ -37,6 +37,30 @@ pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     trouble: None,
 };
 
+/// How a step at one target compares with those at others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// A call that may be made now, or the look that goes before an install.
+    Call,
+    /// A look that is due; the one that was longest ago first.
+    Look(Option<Timestamp>),
+    /// Nothing now.
+    Later,
+}
+
+impl Haste {
+    fn of(check: &Check, target: &TargetRecord) -> Self {
+        match check {
+            Check::Now(Decision {
+                action: Action::Look { .. },
+                reason,
+            }) if *reason != Reason::BeforeInstall => Self::Look(target.looked_at),
+            Check::Now(_) => Self::Call,
+            Check::NotBefore(..) | Check::Never => Self::Later,
+        }
+    }
+}
+
 /// One target with all that the checks ask about.
 #[derive(Clone, Copy)]
 struct At<'a> {
@@ -47,19 +71,23 @@ struct At<'a> {
 }
 
 impl Case<'_> {
-    /// What the targets need, most urgent step first: a step that may be taken now at any target
-    /// comes before one that has to wait at another.
+    /// What the targets need, most urgent step first. Many edges that lag are always due to be looked
+    /// at: that must not keep another target from what it waits for, nor from its own look.
     pub(super) fn targets(self) -> impl Iterator<Item = Check> {
-        self.spec.targets.iter().map(move |(id, spec)| {
+        let checks = self.spec.targets.iter().map(|(id, spec)| {
             let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
-            At {
+            let at = At {
                 case: self,
                 id,
                 spec,
                 target,
-            }
-            .check()
-        })
+            };
+            let check = at.check();
+            (Haste::of(&check, target), check)
+        });
+        let mut checks: Vec<(Haste, Check)> = checks.collect();
+        checks.sort_by_key(|(haste, _)| *haste);
+        checks.into_iter().map(|(_, check)| check)
     }
 
     /// When nothing holds back the next call about a target any more. Nothing for one that is not

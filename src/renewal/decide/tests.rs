@@ -460,6 +460,28 @@ fn several_targets() {
 
 #[test]
 #[rustfmt::skip]
+fn many_edges_that_lag() {
+    let mut spec = spec();
+    let last = target_id("w.example.com");
+    spec.targets.insert(last.clone(), target_spec());
+    let now = day(60.0);
+    let mut record = renewed();
+    record.targets.insert(last.clone(), proven(&issued(1, START), now));
+    record.apply(was_installed(2, now), now);
+    record.apply(old_leaf(), now - MINUTE);
+    let install = Action::Install { target: last.clone(), generation: 2, manner: Manner { bind: true, ..Manner::default() } };
+    check("a look that is due does not hold up an install", &spec, &record, &calm(), now, install, Reason::NotInstalled);
+    let mut both = record.clone();
+    let target = both.targets.get_mut(&last).unwrap();
+    target.proving.clone_from(&record.targets[&the_target()].proving);
+    target.installed.clone_from(&record.targets[&the_target()].installed);
+    target.looked_at = Some(now - MINUTE * 2);
+    let action = Action::Look { target: last };
+    check("the look that was longest ago comes first", &spec, &both, &calm(), now, action, Reason::NotSeen);
+}
+
+#[test]
+#[rustfmt::skip]
 fn a_clock_that_is_wrong() {
     let until_checked = START + MINUTE * 5;
     let wrong = Circumstances { clock: ClockTrust::Distrusted { until_checked }, ..calm() };
