@@ -138,12 +138,19 @@ impl Life {
 fn play(seeds: Range<u32>, lifetime: Duration, length: Duration) {
     let lives = f64::from(seeds.end - seeds.start);
     let mut issued = 0;
+    let mut met = [0; 4];
     for seed in seeds {
         let mut life = Life::new(seed, lifetime);
         let outcome = catch_unwind(AssertUnwindSafe(|| life.run(length)));
         assert!(outcome.is_ok(), "seed {seed}:\n{}", life.tell());
         issued += life.world.certificates.len();
+        let tests = life.world.tests;
+        let tests = [tests.ends, tests.named, tests.overtaken, tests.emergencies];
+        met.iter_mut().zip(tests).for_each(|(sum, one)| *sum += one);
     }
+    // Short lives have a brake that is out of the way.
+    let put_to_the_test = if lifetime < DAY { &met[..3] } else { &met };
+    assert!(put_to_the_test.iter().all(|&times| times > 0), "{met:?}");
     // Renewed at two thirds if nothing is wrong, more often if something is.
     let least = lives * length.as_secs_f64() / lifetime.as_secs_f64();
     let issued = f64::from(u32::try_from(issued).unwrap());

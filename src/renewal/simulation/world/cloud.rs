@@ -9,7 +9,7 @@ use crate::name::TargetId;
 use crate::renewal::fixtures::*;
 use crate::renewal::*;
 use crate::retry::{Class, Failure, Scope};
-use crate::time::Deadline;
+use crate::time::{Deadline, Timestamp};
 
 impl World {
     pub(super) fn look(&mut self, target: &TargetId) -> (&'static str, Event) {
@@ -22,17 +22,21 @@ impl World {
             let sight = Sight::Unreachable { why };
             return ("unreachable", looked_at(target, sight));
         }
-        let mut leaves = vec![self.leaf_of(served)];
+        let other_ends = edge.other_ends;
+        let mut leaves = vec![self.leaf_of(served, other_ends)];
         if switching && self.dice.chance(0.3) {
-            leaves.push(self.leaf_of(bound));
+            leaves.push(self.leaf_of(bound, other_ends));
         }
         let sight = Sight::Leaves(leaves);
         ("looked", looked_at(target, sight))
     }
 
-    fn leaf_of(&self, bound: Bound) -> Served {
+    fn leaf_of(&self, bound: Bound, other_ends: Timestamp) -> Served {
         match bound {
-            Bound::Nothing | Bound::Foreign => unknown_leaf(self.now - DAY),
+            Bound::Nothing | Bound::Foreign => Served {
+                not_after: other_ends,
+                ..unknown_leaf(other_ends - self.lifetime)
+            },
             Bound::Ours(place) => {
                 let issued = &self.certificates[place].issued;
                 let known = self.store.get(&issued.generation) == Some(&place);
@@ -77,8 +81,21 @@ impl World {
                 cert_name: "by-hand".to_owned(),
             },
             Bound::Ours(place) => {
-                let generation = self.certificates[place].issued.generation;
-                Found::Ours(installed(generation, self.local()))
+                let issued = &self.certificates[place].issued;
+                let generation = issued.generation;
+                if self
+                    .store
+                    .get(&generation)
+                    .is_some_and(|known| *known != place)
+                {
+                    Found::Twin {
+                        cert_name: "twin".to_owned(),
+                        generation,
+                        not_before: issued.leaf.not_before,
+                    }
+                } else {
+                    Found::Ours(installed(generation, self.local()))
+                }
             }
         };
         ("told", Event::ReadBack { target, found })
@@ -228,8 +245,12 @@ impl World {
             );
         }
         // What has passed, or is void, is not to be heeded later.
+        let before = self.named.len();
         self.named
             .retain(|(closed, _)| !call.starts_with(closed.as_str()));
+        if self.named.len() < before {
+            self.tests.named += 1;
+        }
     }
 }
 

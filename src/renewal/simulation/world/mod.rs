@@ -47,8 +47,26 @@ struct Edge {
     served: Bound,
     /// When it takes over what is bound.
     switches_at: Option<Timestamp>,
+    /// When what is not ours there ends.
+    other_ends: Timestamp,
+    /// What is not ours there was put there on purpose, and is only to be told.
+    is_left_alone: bool,
     /// The API never takes anything for it.
     is_dead: bool,
+}
+
+/// How often it came to what the properties are about: one that is never put to the test holds
+/// always.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tests {
+    /// Something ended at an edge.
+    pub(super) ends: u32,
+    /// An order was placed though the brake had its number.
+    pub(super) emergencies: u32,
+    /// A call was made after a time that was named for it.
+    pub(super) named: u32,
+    /// A backup was restored that does not know what an edge serves.
+    pub(super) overtaken: u32,
 }
 
 /// What a backup holds.
@@ -85,6 +103,7 @@ pub(super) struct World {
     good: Vec<(Timestamp, Timestamp)>,
     backup: Option<Backup>,
     next_mischief: Timestamp,
+    pub(super) tests: Tests,
 }
 
 impl World {
@@ -121,6 +140,8 @@ impl World {
                 bound,
                 served: bound,
                 switches_at: None,
+                other_ends: START + lifetime,
+                is_left_alone: false,
                 is_dead: dead.as_ref() == Some(id),
             };
             (id.clone(), edge)
@@ -146,6 +167,7 @@ impl World {
             good: Vec::new(),
             backup: None,
             next_mischief: START + lifetime,
+            tests: Tests::default(),
         }
     }
 
@@ -218,7 +240,7 @@ impl World {
 
     fn advance(&mut self, to: Timestamp) {
         while self.now < to {
-            let ends = self.edges.values().filter_map(|edge| self.ends_at(edge));
+            let ends = self.edges.values().map(|edge| self.ends_at(edge));
             let switches = self.edges.values().filter_map(|edge| edge.switches_at);
             let next = ends
                 .chain(switches)
@@ -232,9 +254,10 @@ impl World {
                     edge.switches_at = None;
                 }
             }
-            let ended = |edge: &&Edge| !edge.is_dead && self.ends_at(edge) == Some(next);
+            let ended = |edge: &&Edge| !edge.is_dead && self.ends_at(edge) == next;
             if let Some(edge) = self.edges.values().find(ended) {
                 self.expire(edge);
+                self.tests.ends += 1;
             }
             if self.weather_until <= next {
                 self.change_weather();
@@ -242,25 +265,27 @@ impl World {
         }
     }
 
-    fn ends_at(&self, edge: &Edge) -> Option<Timestamp> {
+    fn ends_at(&self, edge: &Edge) -> Timestamp {
         match edge.served {
-            Bound::Ours(place) => Some(self.certificates[place].issued.leaf.not_after),
-            Bound::Nothing | Bound::Foreign => None,
+            Bound::Ours(place) => self.certificates[place].issued.leaf.not_after,
+            Bound::Nothing | Bound::Foreign => edge.other_ends,
         }
     }
 
     /// What the edge serves ends: it must not have been possible to prevent that.
     fn expire(&self, edge: &Edge) {
-        let Some(end) = self.ends_at(edge) else {
-            return;
+        let end = self.ends_at(edge);
+        let last_third = end - self.lifetime / 3;
+        let begin = match edge.served {
+            // A CA that wants it renewed later than that is listened to.
+            Bound::Ours(place) => {
+                let due = self.due().filter(|(held, _)| *held == place);
+                let due = due.map_or(self.certificates[place].due, |(_, due)| due);
+                due.max(last_third)
+            }
+            Bound::Nothing | Bound::Foreign if edge.is_left_alone => return,
+            Bound::Nothing | Bound::Foreign => last_third,
         };
-        // A CA that wants it renewed later than that is listened to.
-        let Bound::Ours(place) = edge.served else {
-            return;
-        };
-        let due = self.due().filter(|(held, _)| *held == place);
-        let due = due.map_or(self.certificates[place].due, |(_, due)| due);
-        let begin = due.max(end - self.lifetime / 3);
         let longest = self
             .good
             .iter()
@@ -379,9 +404,11 @@ impl World {
                 "the issuers were reversed"
             }
             3 => {
-                for edge in self.edges.values_mut() {
+                for (id, edge) in &mut self.edges {
                     edge.bound = Bound::Foreign;
                     edge.served = Bound::Foreign;
+                    edge.other_ends = self.now + self.lifetime;
+                    edge.is_left_alone = self.spec.targets[id].on_drift == OnDrift::Alert;
                 }
                 "a foreign certificate was installed"
             }
@@ -415,6 +442,11 @@ impl World {
                 }
                 self.record = backup.record;
                 self.store = backup.store;
+                let known: Vec<usize> = self.store.values().copied().collect();
+                let overtaken = |edge: &&Edge| matches!(edge.served, Bound::Ours(place) if !known.contains(&place));
+                if self.edges.values().any(|edge| overtaken(&edge)) {
+                    self.tests.overtaken += 1;
+                }
                 let accepted = self.record.orders.accepted.iter();
                 self.orders = accepted.map(|order| order.at).collect();
                 self.named.clear();
