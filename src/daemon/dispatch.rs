@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::shared::{Shared, Slot};
 use super::tick::{Beat, Ticker};
-use super::trust::{CHECK_AGAIN, Verdict};
+use super::trust::Verdict;
 use super::worker::{Rest, work};
 use super::{fault, systemd};
 use crate::name::Label;
-use crate::renewal::{ClockTrust, doubled};
+use crate::renewal::doubled;
 use crate::retry::Class;
 use crate::store::{Lease, StoreError};
 use crate::time::Timestamp;
@@ -58,12 +58,6 @@ pub(super) struct Dispatcher {
     unreturned: Vec<Arc<Lease>>,
     /// Whether the search itself failed last time.
     blind: bool,
-    /// Whether it was said that the clock is wrong.
-    distrustful: bool,
-    /// Whether the store says that the clock can be trusted.
-    noted_trust: bool,
-    /// When the clock is compared with those of others next.
-    compare_at: Instant,
     /// When the store forgets next.
     prune_at: Instant,
     /// The wall clock at the last search, and the moment of it.
@@ -87,9 +81,6 @@ impl Dispatcher {
             paused: BTreeMap::new(),
             unreturned: Vec::new(),
             blind: false,
-            distrustful: false,
-            noted_trust: false,
-            compare_at: Instant::now(),
             prune_at: Instant::now(),
             last_search,
         }
@@ -97,7 +88,6 @@ impl Dispatcher {
 
     /// Hands out work until the daemon is told to stop, then lets the work under way come to rest.
     pub(super) async fn run(mut self, ticker: &mut Ticker) {
-        self.compare_clocks().await;
         let watchdog = systemd::watchdog().unwrap_or(LONGEST_NAP);
         while !self.shared.stop.is_cancelled() {
             let nap = self.search().await.min(watchdog);
@@ -121,50 +111,8 @@ impl Dispatcher {
                 tracing::warn!(late_seconds, "the tick was silent; rebuilt");
             }
         }
-        let verdict = self.shared.clock_verdict();
-        self.note_clock(verdict).await;
-        match verdict {
-            Verdict::Right => {
-                self.distrustful = false;
-                self.prune().await;
-            }
-            // The network may not have been there when they were asked.
-            Verdict::Unknown => self.compare_clocks().await,
-            Verdict::Wrong => {
-                if !std::mem::replace(&mut self.distrustful, true) {
-                    tracing::error!("the local clock is off by over an hour; nothing is changed");
-                }
-                self.compare_clocks().await;
-            }
-        }
-    }
-
-    /// Leaves word of the clock for whoever reads the store: at every beat while it is wrong, and once
-    /// when it is right.
-    async fn note_clock(&mut self, verdict: Verdict) {
-        let trust = verdict.trust(self.shared.clock.now());
-        let trusted = trust == ClockTrust::Trusted;
-        if trusted && self.noted_trust {
-            return;
-        }
-        match self.shared.store.note_clock(trust).await {
-            Ok(()) => self.noted_trust = trusted,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "could not note what is known of the clock");
-            }
-        }
-    }
-
-    /// Asks the others for the time now and then, unless the daemon is told to stop meanwhile.
-    async fn compare_clocks(&mut self) {
-        if self.compare_at > Instant::now() {
-            return;
-        }
-        self.compare_at = Instant::now() + CHECK_AGAIN;
-        tokio::select! {
-            () = self.shared.compare_clocks() => {}
-            () = self.shared.stop.cancelled() => {}
+        if self.shared.clock_verdict() == Verdict::Right {
+            self.prune().await;
         }
     }
 
@@ -181,11 +129,11 @@ impl Dispatcher {
 
     /// Starts what is due and can be started; says how long it is until the next search.
     async fn search(&mut self) -> Duration {
-        let searched = self.start_due().await;
-        // A store that fails is told by `/readyz` and the log. A restart would not mend it, and would
-        // take away who tells.
+        let found = self.start_due().await;
+        // Whatever came of it: a new start does not heal the store, and would take the status page
+        // away from whoever has to. That the searches fail is told by /readyz.
         systemd::alive();
-        match searched {
+        match found {
             Ok(nap) => {
                 self.blind = false;
                 self.shared.metrics.beat(self.shared.clock.now());
@@ -210,8 +158,11 @@ impl Dispatcher {
             let held_back = self.at_work.len() + self.waiting.len() + self.paused.len();
             let limit = u32::try_from(room + held_back).unwrap_or(u32::MAX);
             for label in self.shared.store.due(now, limit).await? {
-                if self.room() > 0 && self.may_start(&label) {
-                    self.start(&label).await;
+                if self.room() > 0
+                    && self.may_start(&label)
+                    && let Err(error) = self.start(&label).await
+                {
+                    self.not_started(&label, error)?;
                 }
             }
         }
@@ -250,6 +201,16 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// A store that takes no writes takes none for the others either, so the search ends and is soon
+    /// made again. What is wrong with one certificate alone does not hold up the others.
+    fn not_started(&mut self, label: &Label, error: StoreError) -> Result<(), StoreError> {
+        if error.class() == Class::Backoff {
+            return Err(error);
+        }
+        self.failed(label, &error);
+        Ok(())
+    }
+
     fn room(&self) -> usize {
         self.shared.most_tasks.saturating_sub(self.tasks.len())
     }
@@ -271,16 +232,17 @@ impl Dispatcher {
         clippy::disallowed_methods,
         reason = "one task per certificate is started here"
     )]
-    async fn start(&mut self, label: &Label) {
+    async fn start(&mut self, label: &Label) -> Result<(), StoreError> {
         let Some(job) = self.shared.jobs.get(label).cloned() else {
-            return;
+            return Ok(());
         };
-        let now = self.shared.clock.now();
-        let lease = match self.shared.store.claim(label, now).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return,
-            // A store that can be read but not written must not stop the search.
-            Err(error) => return self.failed(label, &error),
+        let Some(lease) = self
+            .shared
+            .store
+            .claim(label, self.shared.clock.now())
+            .await?
+        else {
+            return Ok(());
         };
         self.waiting.remove(label);
         let lease = Arc::new(lease);
@@ -289,6 +251,7 @@ impl Dispatcher {
             .tasks
             .spawn(async move { work(&shared, &job, &own).await });
         self.at_work.insert(task.id(), lease);
+        Ok(())
     }
 
     async fn ended(&mut self, ended: Result<(Id, Result<Rest, StoreError>), JoinError>) {
@@ -353,8 +316,12 @@ impl Dispatcher {
             return;
         }
         tracing::error!(certificate = %label, "a step panicked");
-        let action = self.shared.in_flight.take(label);
-        let recorded = fault::record_panic(&self.shared, &lease, action.as_ref()).await;
+        let step = self.shared.in_flight.take(label);
+        if let Some((action, took)) = &step {
+            self.shared.metrics.action(action.as_str(), false, *took);
+        }
+        let action = step.as_ref().map(|(action, _)| action);
+        let recorded = fault::record_panic(&self.shared, &lease, action).await;
         if let Err(error) = &recorded {
             let error = error as &dyn std::error::Error;
             tracing::error!(certificate = %label, error, "the panic could not be recorded");
@@ -406,132 +373,4 @@ impl Pause {
 }
 
 #[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::daemon::build::testing;
-    use crate::renewal::{Action, Manner, Record, Spec};
-
-    /// A dispatcher with two certificates, which runs nothing.
-    async fn dispatcher() -> (TempDir, Dispatcher) {
-        let home = tempfile::tempdir().unwrap();
-        let shared = testing::shared(
-            home.path(),
-            "[[certificates]]\nnames = [\"a.example.com\"]\n\
-             [[certificates]]\nnames = [\"b.example.com\"]\n",
-        );
-        let shared = shared.await;
-        let labels: Vec<_> = shared.jobs.keys().cloned().collect();
-        let now = shared.clock.now();
-        shared.store.ensure(&labels, now).await.unwrap();
-        (home, Dispatcher::new(Arc::new(shared)))
-    }
-
-    fn labels(dispatcher: &Dispatcher) -> [Label; 2] {
-        let labels: Vec<_> = dispatcher.shared.jobs.keys().cloned().collect();
-        labels.try_into().unwrap()
-    }
-
-    /// Lets the worker of a certificate panic, at a step or between two.
-    async fn panic_at(dispatcher: &mut Dispatcher, label: &Label, step: Option<&Action>) {
-        let shared = Arc::clone(&dispatcher.shared);
-        let lease = shared.store.claim(label, shared.clock.now()).await;
-        let lease = Arc::new(lease.unwrap().unwrap());
-        if let Some(step) = step {
-            shared.in_flight.begin(label, step);
-        }
-        let task = dispatcher.tasks.spawn(async { panic!("a bug") });
-        dispatcher.at_work.insert(task.id(), lease);
-        let ended = dispatcher.tasks.join_next_with_id().await.unwrap();
-        dispatcher.ended(ended).await;
-    }
-
-    async fn record(dispatcher: &Dispatcher, label: &Label) -> Record {
-        let stored = dispatcher.shared.store.load(label).await.unwrap();
-        stored.unwrap().record
-    }
-
-    /// Where each step leaves the word that it panicked.
-    fn complaints(record: &Record) -> Vec<String> {
-        let codes = record.targets.values().flat_map(|target| {
-            let trouble = target.trouble.as_ref().map(|t| t.failure.code.clone());
-            [trouble, target.look_failure.clone()]
-        });
-        let orders = record.orders.trouble.as_ref();
-        let orders = orders.map(|trouble| trouble.failure.code.clone());
-        codes.chain([orders]).flatten().collect()
-    }
-
-    /// One step of each kind that can go wrong, with the word of its panic.
-    fn steps(spec: &Spec) -> [(Action, &'static str); 4] {
-        let issuer = spec.issuers[0].clone();
-        let names = spec.names.clone();
-        let target = spec.targets.keys().next().unwrap().clone();
-        let order = Action::Order {
-            issuer,
-            names,
-            replaces: false,
-        };
-        let install = Action::Install {
-            target: target.clone(),
-            generation: 1,
-            manner: Manner::default(),
-        };
-        let read_back = Action::ReadBack {
-            target: target.clone(),
-        };
-        [
-            (order, "panic"),
-            (install, "panic"),
-            (read_back, "panic"),
-            (Action::Look { target }, "the look panicked"),
-        ]
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_failure_of_the_step_of_that_certificate_alone() {
-        for nth in 0..4 {
-            let (_home, mut dispatcher) = dispatcher().await;
-            let [label, other] = labels(&dispatcher);
-            let (step, complaint) = steps(&dispatcher.shared.jobs[&label].spec)[nth].clone();
-            panic_at(&mut dispatcher, &label, Some(&step)).await;
-            let word = step.as_str();
-            let said = complaints(&record(&dispatcher, &label).await);
-            assert_eq!(said, [complaint], "{word}");
-            assert!(dispatcher.paused.is_empty(), "{word}: its ladder holds it");
-            assert_eq!(record(&dispatcher, &other).await, Record::default());
-            let now = dispatcher.shared.clock.now();
-            for label in [&label, &other] {
-                let lease = dispatcher.shared.store.claim(label, now).await.unwrap();
-                assert!(lease.is_some(), "{word}: {label} is still leased");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_known_of_the_clock_is_left_in_the_store() {
-        let (_home, mut dispatcher) = dispatcher().await;
-        for verdict in [Verdict::Wrong, Verdict::Right, Verdict::Wrong] {
-            dispatcher.note_clock(verdict).await;
-            let shared = &dispatcher.shared;
-            let noted = shared.store.clock(shared.clock.now()).await.unwrap();
-            assert_eq!(noted == ClockTrust::Trusted, verdict == Verdict::Right);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_between_two_steps_is_backed_off_by_the_dispatcher() {
-        let (_home, mut dispatcher) = dispatcher().await;
-        let [label, other] = labels(&dispatcher);
-        let mut pauses = Vec::new();
-        for _ in 0..3 {
-            panic_at(&mut dispatcher, &label, None).await;
-            pauses.push(dispatcher.paused[&label].left().as_secs_f64().round());
-        }
-        assert_eq!(pauses, [5.0, 10.0, 20.0]);
-        assert!(!dispatcher.may_start(&label));
-        assert!(dispatcher.may_start(&other));
-        assert_eq!(record(&dispatcher, &label).await, Record::default());
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::chronicle;
 use super::shared::Shared;
 use crate::renewal::{Action, Event, OrderFate, Sight};
 use crate::retry::{Class, Failure, Scope, course};
@@ -20,8 +21,12 @@ pub(super) async fn record_panic(
     let event = action.and_then(|action| event_of(shared, action));
     let recorded = event.is_some();
     if let Some(event) = event {
-        record.apply(event, now);
-        shared.store.save(lease, &record, now, &[]).await?;
+        let before = record.clone();
+        record.apply(event.clone(), now);
+        let told = chronicle::tell(lease.label(), &event, &before, &record, now);
+        let entries = told.entries();
+        shared.store.save(lease, &record, now, &entries).await?;
+        told.log();
     }
     shared.store.release(lease, now).await?;
     Ok(recorded)

@@ -8,11 +8,14 @@
 //!              systemd
 //! ```
 //!
+//! Beside it the clock is watched and proofs that were left over are taken away.
+//!
 //! Only this folder spawns tasks and rolls dice. A failure of one certificate, even a panic, never
 //! touches another one.
 
 mod build;
 mod chronicle;
+mod clock_watch;
 mod dispatch;
 mod fault;
 mod install;
@@ -101,8 +104,7 @@ pub async fn run(
         systemd::stopping();
         shared.stop.cancel();
     };
-    let dispatcher = Dispatcher::new(Arc::clone(&shared));
-    tokio::join!(dispatcher.run(&mut ticker), proof::sweep(&shared), stop);
+    tokio::join!(work(&shared, &mut ticker), stop);
     ticker.stop().await;
     if let Some(served) = served {
         await_end(served).await;
@@ -112,6 +114,18 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Works until the daemon is told to stop. The first decision waits for what the CAs say about the
+/// clock, for a few seconds at most.
+async fn work(shared: &Arc<Shared>, ticker: &mut Ticker) {
+    clock_watch::compare(shared).await;
+    let dispatcher = Dispatcher::new(Arc::clone(shared));
+    tokio::join!(
+        dispatcher.run(ticker),
+        clock_watch::watch(shared),
+        proof::sweep(shared)
+    );
 }
 
 /// A certificate whose configuration or credentials changed is due now, whatever was planned.

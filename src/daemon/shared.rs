@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -73,9 +74,9 @@ pub(super) enum Slot {
     Installs,
 }
 
-/// Which step each certificate is at, so that a panic can be laid to it.
+/// Which step each certificate is at, and since when, so that a panic can be laid to it.
 #[derive(Default)]
-pub(super) struct InFlight(Mutex<BTreeMap<Label, Action>>);
+pub(super) struct InFlight(Mutex<BTreeMap<Label, (Action, Instant)>>);
 
 impl Shared {
     /// A place to work at, if one is free.
@@ -185,7 +186,7 @@ impl Shared {
 }
 
 /// How long a CA may take to tell the time.
-const CLOCK_QUESTION: std::time::Duration = std::time::Duration::from_secs(5);
+const CLOCK_QUESTION: Duration = Duration::from_secs(5);
 
 impl Job {
     /// The name of the solver for a bare name, as a CA authorises it: that of the configured name, or
@@ -201,19 +202,21 @@ impl Job {
 
 impl InFlight {
     pub(super) fn begin(&self, label: &Label, action: &Action) {
-        self.lock().insert(label.clone(), action.clone());
+        let step = (action.clone(), Instant::now());
+        self.lock().insert(label.clone(), step);
     }
 
     pub(super) fn end(&self, label: &Label) {
         self.lock().remove(label);
     }
 
-    /// The step that a certificate is at, which is then no longer in flight.
-    pub(super) fn take(&self, label: &Label) -> Option<Action> {
-        self.lock().remove(label)
+    /// The step that a certificate is at, and for how long; it is then no longer in flight.
+    pub(super) fn take(&self, label: &Label) -> Option<(Action, Duration)> {
+        let (action, began) = self.lock().remove(label)?;
+        Some((action, began.elapsed()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Label, Action>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Label, (Action, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// The search for due work went through to its end.
+/// A search for due work came to an end, well or not: the daemon does not hang.
 pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
@@ -32,8 +32,8 @@ pub(super) fn next_wake(at: Option<Timestamp>) {
     tell(&[NotifyState::Status(&status)]);
 }
 
-/// How often the service manager wants to hear that we are alive, if at all. We say it twice as
-/// often.
+/// How long we may be silent at most, half of what the service manager allows; nothing if it does
+/// not wait for [`alive`].
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|interval| interval / 2)
 }

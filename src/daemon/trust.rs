@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// What others say is believed this long; a reading older than that is no evidence.
 const FRESH: Duration = Duration::from_hours(24);
 
-/// How soon a clock that is not trusted is compared again.
+/// How soon a clock is compared again that nobody says is right.
 pub(super) const CHECK_AGAIN: Duration = Duration::from_mins(5);
 
 /// What the others say about our clock.

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use super::proof;
 use super::trust::Verdict;
 use super::worker::{Step, Worker};
-use crate::acme::{Account, AcmeError, Order};
+use crate::acme::{Account, AcmeError, Order, directory};
 use crate::keys::{KeyError, PrivateKey};
 use crate::name::DnsName;
 use crate::renewal::{Event, IssuerSpec, OrderFate, Record};
@@ -31,7 +31,8 @@ use crate::store::{OrderId, OrderRow, StoreError};
 pub(super) enum Unfinished {
     /// The store failed; nothing is known to have been written.
     Store(StoreError),
-    /// The daemon is stopping. The order stays open.
+    /// It was left off, because the daemon is stopping or the clock is wrong. An order under way
+    /// stays open.
     Parked,
     /// It failed.
     Failed(Box<Failed>),
@@ -89,14 +90,8 @@ pub(super) async fn order(
 }
 
 async fn obtain(worker: &mut Worker<'_>, wanted: Wanted<'_>) -> Result<(), Unfinished> {
-    // The network may not have been there when the clocks were compared; an order is worth to know.
-    if worker.shared.clock_verdict() == Verdict::Unknown {
-        worker.shared.compare_clocks().await;
-    }
-    if worker.shared.clock_verdict() == Verdict::Wrong {
-        return Ok(());
-    }
     let account = account::of(worker, wanted.issuer).await?;
+    check_clock(worker, wanted.issuer).await?;
     let row = worker.shared.store.open_order(worker.lease.label()).await?;
     let open = match row {
         Some(row) if suits(&row, worker, wanted) => match take_up(worker, &account, &row).await? {
@@ -111,6 +106,25 @@ async fn obtain(worker: &mut Worker<'_>, wanted: Wanted<'_>) -> Result<(), Unfin
         }
     };
     fulfil::fulfil(worker, wanted, open).await
+}
+
+/// Leaves the order off if the clock is wrong; the next decision knows it then. If nobody has said
+/// the time yet, because the network came up after the daemon or a long silence, the CA is asked
+/// before anything is sent that cannot be taken back.
+async fn check_clock(worker: &Worker<'_>, issuer: &IssuerSpec) -> Result<(), Unfinished> {
+    let shared = worker.shared;
+    if shared.clock_verdict() == Verdict::Unknown
+        && let Some(ca) = shared.ca_of(&issuer.directory)
+    {
+        directory::fetch(ca).await.map_err(|error| {
+            let failure = error.failure(shared.clock.now(), &issuer.directory);
+            Unfinished::of(failure, OrderFate::Open)
+        })?;
+    }
+    match shared.clock_verdict() {
+        Verdict::Wrong => Err(Unfinished::Parked),
+        Verdict::Right | Verdict::Unknown => Ok(()),
+    }
 }
 
 /// Whether a stored order is the one that is wanted and can be taken up.

@@ -9,4 +9,5 @@ mod leftovers;
 mod life;
 mod lost_answers;
 mod process;
+mod slots;
 mod upkeep;

@@ -1,0 +1,58 @@
+//! More certificates than may be worked on at once.
+
+use std::time::Duration;
+
+use vodcertd_sandbox::gateway::{Disturbance, Fault};
+
+use crate::support::{SET, Scene};
+
+const THREE: [&str; 3] = ["v.example.com", "w.example.com", "x.example.com"];
+
+/// Lets a certificate for each name be obtained and installed by a daemon with these slots.
+async fn done(names: &[&str], slots: &str, install: Duration) -> Scene {
+    let certificates: Vec<_> = names
+        .iter()
+        .map(|name| format!("[[certificates]]\nname = \"{name}\"\nnames = [\"{name}\"]\n"))
+        .collect();
+    let builder = Scene::builder(names).certificates(&certificates.concat());
+    let builder = builder.schedule(&format!("{slots}\nbrake = {{ orders_per_day = 1000 }}"));
+    let scene = builder.pebble(|pebble| pebble.sleep_at_most(1));
+    let scene = scene.start().await;
+    let late = Disturbance::PerformThenDelay(install);
+    scene.gateway.faults().push(Fault::always(late).on(SET));
+    let daemon = scene.run();
+    for name in names {
+        scene.until_seen(name, 1).await;
+        scene.until_at_rest(name).await;
+    }
+    daemon.stop().await;
+    assert_eq!(scene.orders_at_ca(), names.len());
+    assert_eq!(scene.installs(), names.len());
+    scene
+}
+
+#[tokio::test]
+async fn one_order_at_a_time_where_there_is_one_slot() {
+    let scene = done(&THREE[..2], "orders = 1", Duration::ZERO).await;
+    let overlaps = "SELECT COUNT(*) FROM orders a JOIN orders b ON a.id < b.id
+                    WHERE a.intent_at < b.closed_at AND b.intent_at < a.closed_at";
+    assert_eq!(scene.number(overlaps).await, 0);
+}
+
+#[tokio::test]
+async fn one_install_at_a_time_where_there_is_one_slot() {
+    let install = Duration::from_secs(3);
+    let scene = done(&THREE, "installs = 1", install).await;
+    let mut began: Vec<_> = scene
+        .gateway
+        .calls()
+        .of(SET)
+        .iter()
+        .map(|call| call.at)
+        .collect();
+    began.sort();
+    for pair in began.windows(2) {
+        let between = Duration::try_from(pair[1].duration_since(pair[0])).unwrap();
+        assert!(between >= install, "two installs at once: {began:?}");
+    }
+}
