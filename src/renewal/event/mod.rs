@@ -316,17 +316,16 @@ impl Record {
         }
     }
 
-    /// What waited for a person is forgotten, but for a time that the other side named.
+    /// What waited for a person is forgotten, but for a time that the other side named. So are failed
+    /// orders: whoever mended a name or a zone does not want to wait for the day that the tenth attempt
+    /// without it would have waited.
     fn reconfigure(&mut self, digest: String, now: Timestamp) {
         self.digest = digest;
-        let waits =
-            |trouble: &Option<Trouble>| trouble.as_ref().is_some_and(Trouble::needs_a_person);
-        if waits(&self.orders.trouble) {
+        if self.orders.trouble.is_some() {
             self.orders.forget_trouble(now);
         }
-        if waits(&self.orders.reissues) {
-            self.orders.reissues = None;
-        }
+        let reissues = self.orders.reissues.take();
+        self.orders.reissues = reissues.filter(|trouble| !trouble.needs_a_person());
         for target in self.targets.values_mut() {
             target.forget_what_waits(now);
             target.break_silence();

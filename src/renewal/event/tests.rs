@@ -281,7 +281,7 @@ fn an_older_leaf_at_the_edge_does_not_answer_what_became_of_an_install() {
 }
 
 #[test]
-fn reconfigured_forgets_what_waits_for_a_person_and_nothing_else() {
+fn reconfigured_forgets_failed_orders_and_what_waits_for_a_person() {
     let waiting = [
         order_failed("first", operator()),
         install_failed(1, operator()),
@@ -307,9 +307,25 @@ fn reconfigured_forgets_what_waits_for_a_person_and_nothing_else() {
         install_failed(1, backoff()),
     ];
     let before = healthy(START).after(failing, START);
-    let after = before.clone().after([changed], START);
-    let digest = "new".to_owned();
-    assert_eq!(after, Record { digest, ..before });
+    let after = before.clone().after([changed.clone()], START);
+    let (digest, orders) = ("new".to_owned(), Orders::default());
+    let expected = Record {
+        digest,
+        orders,
+        ..before
+    };
+    assert_eq!(after, expected, "installs stay on their ladder");
+
+    let mut named = backoff();
+    named.not_before = Some(START + HOUR);
+    let limited = healthy(START).after([order_failed("first", named), changed], START);
+    let issuer = &limited.orders.issuers["first"];
+    assert_eq!(
+        issuer.named.unwrap().until,
+        START + HOUR,
+        "named times stay"
+    );
+    assert_eq!((issuer.failures, &limited.orders.trouble), (0, &None));
 }
 
 #[test]
