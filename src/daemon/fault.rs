@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::chronicle;
-use super::shared::Shared;
+use super::shared::{Shared, roll};
 use crate::renewal::{Action, Event, OrderFate, Sight};
 use crate::retry::{Class, Failure, Scope, course};
 use crate::store::{Lease, StoreError};
@@ -18,7 +18,7 @@ pub(super) async fn record_panic(
     let now = shared.clock.now();
     let stored = shared.store.load(lease.label()).await?;
     let mut record = stored.map(|stored| stored.record).unwrap_or_default();
-    let event = action.and_then(|action| event_of(shared, action));
+    let event = action.and_then(event_of);
     let recorded = event.is_some();
     if let Some(event) = event {
         let before = record.clone();
@@ -32,8 +32,8 @@ pub(super) async fn record_panic(
     Ok(recorded)
 }
 
-fn event_of(shared: &Shared, action: &Action) -> Option<Event> {
-    let jitter = shared.roll();
+fn event_of(action: &Action) -> Option<Event> {
+    let jitter = roll();
     match action {
         Action::Order { issuer, .. } => Some(Event::OrderFailed {
             issuer: issuer.name.clone(),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::shared::roll;
 use super::worker::Worker;
 use crate::certificate::Chain;
 use crate::keys::PrivateKey;
@@ -26,7 +27,7 @@ pub(super) async fn install(
     generation: u32,
     manner: Manner,
 ) -> Result<Event, StoreError> {
-    let jitter = worker.shared.roll();
+    let jitter = roll();
     let failed = |failure: Failure, may_have_happened: bool| Event::InstallFailed {
         target: id.clone(),
         generation,
@@ -151,7 +152,7 @@ pub(super) async fn read_back(worker: &Worker<'_>, id: &TargetId) -> Result<Even
         target: id.clone(),
         failure,
         lacks_permission,
-        jitter: worker.shared.roll(),
+        jitter: roll(),
     };
     let Some(target) = worker.job.targets.get(id) else {
         return Ok(failed(unknown_target(id), false));

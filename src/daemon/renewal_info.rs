@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::shared::roll;
 use super::worker::Worker;
 use crate::acme::renewal_info::{self, RenewalInfo};
 use crate::renewal::Event;
@@ -17,7 +18,7 @@ pub(super) async fn ask(worker: &Worker<'_>) -> Event {
     let Some((issued, ca)) = issued.zip(ca) else {
         return Event::RenewalInfoFailed { failure: nobody() };
     };
-    let picked = worker.shared.roll();
+    let picked = roll();
     let answered = |window, explanation, supported, ask_again| Event::RenewalInfoAnswered {
         window,
         explanation,

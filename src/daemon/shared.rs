@@ -78,6 +78,15 @@ pub(super) enum Slot {
 #[derive(Default)]
 pub(super) struct InFlight(Mutex<BTreeMap<Label, (Action, Instant)>>);
 
+/// A number from 0.0 to 1.0. The core rolls no dice; every random choice comes from here.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the daemon rolls the dice for the core"
+)]
+pub(super) fn roll() -> f64 {
+    rand::rng().random_range(0.0..=1.0)
+}
+
 impl Shared {
     /// A place to work at, if one is free.
     pub(super) fn slot(&self, slot: Slot) -> Option<OwnedSemaphorePermit> {
@@ -146,19 +155,6 @@ impl Shared {
             .compared_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
-    }
-
-    /// A number from 0.0 to 1.0. The core rolls no dice; every random choice comes from here.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the daemon rolls the dice for the core"
-    )]
-    #[expect(
-        clippy::unused_self,
-        reason = "a seeded generator may come to live here"
-    )]
-    pub(super) fn roll(&self) -> f64 {
-        rand::rng().random_range(0.0..=1.0)
     }
 
     /// What the others say about the local clock.

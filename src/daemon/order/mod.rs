@@ -18,6 +18,7 @@ mod place;
 use std::collections::BTreeSet;
 
 use super::proof;
+use super::shared::roll;
 use super::trust::Verdict;
 use super::worker::{Step, Worker};
 use crate::acme::{Account, AcmeError, Order, directory};
@@ -259,7 +260,7 @@ async fn fail(
         issuer: issuer.name.clone(),
         failure,
         order,
-        jitter: worker.shared.roll(),
+        jitter: roll(),
     };
     let told = worker.apply(event, now);
     let (store, lease, record) = (&worker.shared.store, worker.lease, &worker.record);
