@@ -6,7 +6,6 @@
 //! do) and validates no signatures.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, with_causes};
 
 /// How long one server may take to answer, over each of UDP and TCP.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -448,27 +447,8 @@ impl DnsError {
             | Self::Silent { .. }
             | Self::Refused { .. } => Class::Backoff,
         };
-        Failure {
-            code: self.code().to_owned(),
-            message: with_causes(self),
-            course: course(&[(class, 1)]),
-            scope: Scope::Here,
-            not_before: None,
-            clamped: false,
-        }
+        Failure::here(self.code(), with_causes(self), &[(class, 1)])
     }
-}
-
-/// One line with all that led to it.
-fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }
 
 #[cfg(test)]

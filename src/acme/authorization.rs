@@ -8,7 +8,8 @@ use super::error::{AcmeError, Cause, Operation, Rejection};
 use super::problem::{Problem, ProblemType};
 use crate::name::DnsName;
 
-/// A proof that an order needs, a TXT record at `_acme-challenge.<name>` (RFC 8555 §8.4): published by the caller, then answered with [`Order::answer`].
+/// A proof that an order needs, a TXT record at `_acme-challenge.<name>` (RFC 8555 §8.4): published by
+/// the caller, then answered with [`Order::answer`].
 ///
 /// [`Order::answer`]: super::Order::answer
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -202,7 +202,7 @@ impl Zones<'_> {
             Some(listed) => listed,
             None => match self.client.list_zones().await {
                 Ok(zones) => Listed::All(zones),
-                Err(error) if error.code().is_some_and(Code::lacks_permission) => Listed::Forbidden,
+                Err(error) if error.lacks_permission() => Listed::Forbidden,
                 Err(error) => return Err(error),
             },
         };

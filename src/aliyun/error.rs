@@ -221,13 +221,7 @@ impl ApiError {
     /// The whole chain of causes, and for our own mistakes the evidence: the names of what was
     /// sent.
     fn one_line(&self, rule: &Rule) -> String {
-        let mut line = self.to_string();
-        let mut source = self.source();
-        while let Some(error) = source {
-            line.push_str(": ");
-            line.push_str(&error.to_string());
-            source = error.source();
-        }
+        let mut line = retry::with_causes(self);
         if let Some(refusal) = self.refusal()
             && rule.course.iter().any(|(class, _)| *class == Class::Bug)
         {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::name::{Label, TargetId};
-use crate::renewal::{Event, Found, Installed, Issued, Record};
+use crate::renewal::{Api, Event, Found, Installed, Issued, Record};
 use crate::retry::Failure;
 use crate::store::HistoryEntry;
 use crate::time::Timestamp;
@@ -125,6 +125,12 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
             Some(failed("install-failed", Some(target), &what, failure))
         }
         Event::ReadBack { target, found } => read_back(target, found, before, after),
+        // A policy that allows no questions is told once, not at each of them.
+        Event::ReadBackFailed {
+            target,
+            lacks_permission: true,
+            ..
+        } if before.targets.get(target).map(|known| &known.api) == Some(&Api::Silent) => None,
         Event::ReadBackFailed {
             target, failure, ..
         } => Some(failed(
@@ -218,7 +224,11 @@ fn read_back(target: &TargetId, found: &Found, before: &Record, after: &Record) 
         Found::Ours(installed) if known.is_some_and(|k| k.generation == installed.generation) => {
             return None;
         }
-        Found::Ours(_) | Found::Foreign { .. } | Found::Nothing if told_before => return None,
+        Found::Ours(_) | Found::Twin { .. } | Found::Foreign { .. } | Found::Nothing
+            if told_before =>
+        {
+            return None;
+        }
         Found::Ours(installed) => format!("the API has our generation {}", installed.generation),
         Found::Twin { cert_name, .. } => {
             format!("the API has a certificate of another copy of this store, {cert_name}")

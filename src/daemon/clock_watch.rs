@@ -3,7 +3,6 @@
 //!
 //! This goes on beside the dispatcher: a CA that takes its time holds up nothing.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,11 +32,7 @@ pub(super) async fn watch(shared: &Shared) {
     while !shared.stop.is_cancelled() {
         let verdict = shared.clock_verdict();
         told.tell(shared, verdict).await;
-        let compared_at = *shared
-            .compared_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if is_to_be_compared(verdict, compared_at, Instant::now()) {
+        if is_to_be_compared(verdict, shared.compared_at(), Instant::now()) {
             compare(shared).await;
             told.tell(shared, shared.clock_verdict()).await;
         }
@@ -86,7 +81,11 @@ impl Told {
                     tracing::info!("the local clock is right again");
                 }
             }
-            Verdict::Unknown => {}
+            Verdict::Unknown => {
+                if std::mem::replace(&mut self.distrusted, false) {
+                    tracing::warn!("nobody tells the time any more; the local clock is believed");
+                }
+            }
         }
     }
 

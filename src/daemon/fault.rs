@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::chronicle;
 use super::shared::{Shared, roll};
 use crate::renewal::{Action, Event, OrderFate, Sight};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, course};
 use crate::store::{Lease, StoreError};
 
 /// Puts the panic of a step onto the record, so that the ladder applies to it, and gives the
@@ -79,12 +79,9 @@ fn event_of(action: &Action) -> Option<Event> {
 }
 
 fn panicked() -> Failure {
-    Failure {
-        code: "panic".to_owned(),
-        message: "a step panicked; the log of the service holds the details".to_owned(),
-        course: course(&[(Class::Backoff, 3), (Class::Operator, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    }
+    Failure::here(
+        "panic",
+        "a step panicked; the log of the service holds the details",
+        &[(Class::Backoff, 3), (Class::Operator, 1)],
+    )
 }

@@ -11,7 +11,7 @@ use crate::certificate::Chain;
 use crate::keys::PrivateKey;
 use crate::name::TargetId;
 use crate::renewal::{self, Event, Found, Manner, Served};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, course, with_causes};
 use crate::store::StoreError;
 use crate::target::cert_name::{CertName, InstallationId};
 use crate::target::{
@@ -120,7 +120,7 @@ async fn push(
         match target.find_stored(name).await {
             Ok(found) => known = found,
             Err(error) if error.lacks_permission() => {
-                let why = describe(&error);
+                let why = with_causes(&error);
                 tracing::warn!(%name, why, "what is stored is not known, so it is uploaded");
                 listing = Some(error);
             }
@@ -240,7 +240,7 @@ pub(super) async fn look(worker: &Worker<'_>, id: &TargetId) -> Result<Event, St
             sight: sight(worker, &look).await?,
             addresses: look.addresses.keys().copied().collect(),
         },
-        Err(error) => unreachable(describe(&error)),
+        Err(error) => unreachable(with_causes(&error)),
     })
 }
 
@@ -330,18 +330,6 @@ async fn pair(
     }))
 }
 
-/// An error and its causes in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
-}
-
 fn installation(worker: &Worker<'_>) -> Option<InstallationId> {
     worker.shared.store.installation_id().parse().ok()
 }
@@ -356,12 +344,5 @@ fn unknown_target(id: &TargetId) -> Failure {
 
 /// A failure on our side of the wire.
 fn fault(code: &str, message: &str) -> Failure {
-    Failure {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        course: course(&[(Class::Bug, 1), (Class::Operator, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    }
+    Failure::here(code, message, &[(Class::Bug, 1), (Class::Operator, 1)])
 }

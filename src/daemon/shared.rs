@@ -168,11 +168,20 @@ impl Shared {
             .values()
             .filter_map(|client| client.clock_reading());
         let readings: Vec<ClockReading> = cas.chain(clouds).collect();
-        let compared_at = *self
+        trust::judge(
+            &readings,
+            self.compared_at(),
+            self.clock.now(),
+            Instant::now(),
+        )
+    }
+
+    /// When the clocks of the others were last asked for on purpose.
+    pub(super) fn compared_at(&self) -> Option<Instant> {
+        *self
             .compared_at
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        trust::judge(&readings, compared_at, self.clock.now(), Instant::now())
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the local clock can be trusted.

@@ -259,8 +259,8 @@ impl Worker<'_> {
     }
 }
 
-/// The scopes that an install has shown to be open: what is stored is only listed for one that is bound
-/// by its id.
+/// The scopes that an install has shown to be open. That what is stored was listed is certain only of
+/// one that was bound by its id.
 fn called_by(installed: &Installed, scopes: &[Scope]) -> Vec<Scope> {
     let list = aliyun::Action::DescribeVodSslCertificateList.as_str();
     let listed = installed.cert_id.is_some();
@@ -309,13 +309,23 @@ impl Step {
     }
 }
 
+/// What went wrong. That our credentials may not read back is a policy: it closes nothing for those
+/// who have not asked yet.
 fn failure_of(event: &Event) -> Option<&Failure> {
     match event {
         Event::RenewalInfoFailed { failure }
         | Event::OrderFailed { failure, .. }
         | Event::InstallFailed { failure, .. }
-        | Event::ReadBackFailed { failure, .. } => Some(failure),
-        Event::Reconfigured { .. }
+        | Event::ReadBackFailed {
+            failure,
+            lacks_permission: false,
+            ..
+        } => Some(failure),
+        Event::ReadBackFailed {
+            lacks_permission: true,
+            ..
+        }
+        | Event::Reconfigured { .. }
         | Event::RenewalInfoAnswered { .. }
         | Event::OrderIntended { .. }
         | Event::OrderAccepted

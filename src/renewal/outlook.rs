@@ -5,16 +5,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::decide::DOUBTS;
-use super::record::{Api, Issued, TargetRecord};
+use super::record::{Api, TargetRecord};
 use super::spec::LookPolicy;
 use crate::time::Timestamp;
 
 impl TargetRecord {
-    /// Whether the target has a generation that is newer than the one we hold.
-    pub fn is_newer_than(&self, issued: &Issued) -> bool {
-        self.has_newer(issued)
-    }
-
     /// Whether the edge stopped serving what had been seen: so many looks in a row missed it that it
     /// is believed.
     pub fn has_drifted(&self) -> bool {

@@ -345,7 +345,7 @@ impl TargetRecord {
 
     /// Whether it has a later leaf of ours than the one that we hold: this store comes from a backup, or
     /// another host went on without us.
-    pub(super) fn has_newer(&self, issued: &Issued) -> bool {
+    pub fn has_newer(&self, issued: &Issued) -> bool {
         let known = self
             .installed
             .as_ref()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Outcome, Place, Propagation, Published, SolverError, proof_name};
 use crate::aliyun::alidns::{Deletion, RecordId, RecordName, Zone, Zones};
-use crate::aliyun::{Action, Client, Code};
+use crate::aliyun::{Action, Client};
 use crate::dns::Dns;
 use crate::name::DnsName;
 use crate::retry::Scope;
@@ -80,7 +80,7 @@ impl Alidns {
         let at_end = zones.locate(&end).await;
         let unwritable = match &at_end {
             Ok(found) => found.is_none(),
-            Err(error) => error.code().is_some_and(Code::lacks_permission),
+            Err(error) => error.lacks_permission(),
         };
         if unwritable
             && end != proof

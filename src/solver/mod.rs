@@ -18,7 +18,7 @@ pub use self::propagation::{Outcome, Propagation};
 use crate::aliyun::ApiError;
 use crate::dns::DnsError;
 use crate::name::DnsName;
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, Scope};
 use crate::time::Timestamp;
 
 /// One configured way of proving control of names.
@@ -141,14 +141,7 @@ impl SolverError {
                 let message = format!("{self}: {}", failure.message);
                 Failure { message, ..failure }
             }
-            Self::NoZone(_) => Failure {
-                code: "no-zone".to_owned(),
-                message: self.to_string(),
-                course: course(&[(Class::Operator, 1)]),
-                scope: Scope::Here,
-                not_before: None,
-                clamped: false,
-            },
+            Self::NoZone(_) => Failure::here("no-zone", self.to_string(), &[(Class::Operator, 1)]),
             Self::Api(error) => error.failure(now),
         }
     }

@@ -168,7 +168,13 @@ fn of_state(view: &TargetView, id: &TargetId) -> Option<Alert> {
         TargetState::Unproven => (
             Severity::Warning,
             "not-seen",
-            format!("{} does not serve the newest generation", view.domain),
+            format!(
+                "{} was not seen to serve the newest generation in time: {}",
+                view.domain,
+                view.look_failure
+                    .as_deref()
+                    .unwrap_or("nobody looks, or may ask")
+            ),
         ),
         TargetState::Drifted => (
             Severity::Warning,

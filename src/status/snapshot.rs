@@ -321,7 +321,7 @@ impl View<'_> {
         let Some(issued) = &self.record.issued else {
             return TargetState::Pending;
         };
-        if target.is_newer_than(issued) {
+        if target.has_newer(issued) {
             return TargetState::NewerElsewhere;
         }
         if target.trouble.as_ref().is_some_and(Trouble::needs_a_person) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::renewal::{AcceptedOrder, ClockTrust, Proving, RenewalInfo, Unusable};
+use crate::renewal::{AcceptedOrder, Api, ClockTrust, Proving, RenewalInfo, Unusable};
 use crate::retry::{Class, Scope};
 use crate::status::testing::{self, DAY, fingerprint, now, spec, trouble};
 use crate::time::{Deadline, Window};
@@ -267,7 +267,7 @@ fn the_next_step_is_what_ends_the_sleep() {
             failures: 0,
         });
         target(record).asked_at = Some(now());
-        target(record).api = crate::renewal::Api::Ours { generation: 2 };
+        target(record).api = Api::Ours { generation: 2 };
     });
     assert_eq!(snapshot.next.action, "look");
     assert_eq!(snapshot.next.reason, "drift-check");
@@ -332,6 +332,7 @@ fn a_closed_scope_is_waited_for() {
     }
     let mut record = testing::served(&spec, 2);
     target(&mut record).installed = None;
+    target(&mut record).api = Api::Nothing;
     target(&mut record).trouble = Some(trouble("Throttling.User", Class::Backoff, 1));
     let retry_at = |circumstances: &Circumstances| {
         let snapshot = Snapshot::of(&spec, &record, circumstances, now());

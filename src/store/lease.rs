@@ -1,7 +1,8 @@
 //! Who works on which certificate: leases with fencing numbers.
 //!
-//! SQL cannot fence a call to the outside: a worker renews its lease just before it sends one, and
-//! lets the call take less than [`LEASE_TTL`]. The rest is covered by *newest wins* in the core.
+//! SQL cannot fence a call to the outside: a worker writes under its lease just before it sends one,
+//! renews the lease six times as often as it must, and drops the call when that fails. The rest is
+//! covered by *newest wins* in the core.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@
 //! `vodcertd-<installation>-<label>-g<generation>-<date>-<leaf>[-r<rename>]`
 //!
 //! where installation is the id of the store that made it, label a hash, the date the first day of
-//! validity, and leaf the beginning of the leaf's SHA-256. Certificate Management Service takes at most 63 characters and
-//! wants every name to be unique in the account.
+//! validity, and leaf the beginning of the leaf's SHA-256. Certificate Management Service takes at
+//! most 63 characters and wants every name to be unique in the account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,8 +48,8 @@ pub struct CertName {
 pub struct ForeignName;
 
 impl CertName {
-    /// The name for a generation of the certificate `label`, made by `installation`. `rename` counts how often a name was refused as taken; more than
-    /// [`MAX_RENAMES`] is the same as that.
+    /// The name for a generation of the certificate `label`, made by `installation`. `rename` counts how
+    /// often a name was refused as taken; more than [`MAX_RENAMES`] is the same as that.
     pub fn new(
         installation: &InstallationId,
         label: &Label,

@@ -19,7 +19,7 @@ use crate::aliyun::{ApiError, Code};
 use crate::certificate::{Chain, Leaf};
 use crate::dns::DnsError;
 use crate::keys::{KeyError, PrivateKey};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure, with_causes};
 use crate::time::Timestamp;
 
 /// One place where a certificate is installed.
@@ -220,14 +220,11 @@ impl InstallError {
     /// What it asks of the core. `now` bounds a time that the service named.
     pub fn failure(&self, now: Timestamp) -> Failure {
         match self {
-            Self::Key(source) => Failure {
-                code: "key-encoding".to_owned(),
-                message: format!("{self}: {source}"),
-                course: course(&[(Class::Bug, 1), (Class::Operator, 1)]),
-                scope: Scope::Here,
-                not_before: None,
-                clamped: false,
-            },
+            Self::Key(_) => Failure::here(
+                "key-encoding",
+                with_causes(self),
+                &[(Class::Bug, 1), (Class::Operator, 1)],
+            ),
             Self::Api(error) => error.failure(now),
         }
     }

@@ -129,6 +129,14 @@ fn a_change_of_the_configuration_is_told_but_not_the_first_one() {
     );
 }
 
+fn twin() -> Event {
+    read_back(Found::Twin {
+        cert_name: "twin".to_owned(),
+        generation: 2,
+        not_before: Timestamp::from_seconds(0),
+    })
+}
+
 #[test]
 fn a_read_back_is_told_when_it_finds_something_else() {
     let changed = Some(("read-back", "INFO"));
@@ -146,10 +154,24 @@ fn a_read_back_is_told_when_it_finds_something_else() {
             (foreign("b"), changed),
             (read_back(Found::Nothing), changed),
             (read_back(Found::Nothing), None),
+            (twin(), changed),
+            (twin(), None),
             (read_back(Found::Ours(generation(1))), changed),
             (read_back(Found::Ours(generation(1))), None),
             (foreign("b"), changed),
         ],
+    );
+    let forbidden = || Event::ReadBackFailed {
+        lacks_permission: true,
+        target: target(),
+        failure: failure(),
+        jitter: 0.5,
+    };
+    let policy = Some(("read-back-failed", "WARN"));
+    check(
+        "a policy",
+        installed(false),
+        vec![(forbidden(), policy), (forbidden(), None)],
     );
     let failed = || Event::ReadBackFailed {
         lacks_permission: false,

@@ -11,7 +11,7 @@ use crate::daemon::proof::{self, PublishError};
 use crate::daemon::worker::Worker;
 use crate::name::DnsName;
 use crate::renewal::{Circumstances, Event, Issued, OrderFate};
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure};
 use crate::store::{KeyMaterial, NewGeneration};
 
 /// How long the CA may take to look at the proofs.
@@ -87,14 +87,11 @@ impl From<PublishError> for Unfinished {
             PublishError::Stopping => Self::Parked,
             PublishError::Failed(failure) => Self::of(*failure, OrderFate::Open),
             PublishError::NoSolver(name) => {
-                let failure = Failure {
-                    code: "no-solver".to_owned(),
-                    message: format!("no solver is configured for {name}"),
-                    course: course(&[(Class::Operator, 1)]),
-                    scope: Scope::Here,
-                    not_before: None,
-                    clamped: false,
-                };
+                let failure = Failure::here(
+                    "no-solver",
+                    format!("no solver is configured for {name}"),
+                    &[(Class::Operator, 1)],
+                );
                 Self::of(failure, OrderFate::Over)
             }
         }

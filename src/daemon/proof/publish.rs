@@ -8,7 +8,7 @@ use super::{Entry, entries};
 use crate::acme::Proof;
 use crate::daemon::worker::Worker;
 use crate::name::DnsName;
-use crate::retry::{Class, Failure, Scope, course};
+use crate::retry::{Class, Failure};
 use crate::solver::{Outcome, Place, Solver, SolverError};
 use crate::store::{JournalKind, JournalRow, JournalWriter, OrderId, StoreError};
 
@@ -128,7 +128,7 @@ async fn present(
             && entry.value == proof.value
     });
     let now = worker.shared.clock.now();
-    // Either way the lease was written just before the record is.
+    // Either way the lease was held just before the record is written.
     let (id, mut entry) = if let Some((row, entry)) = known {
         store.renew(lease, now).await?;
         (row.id.clone(), entry.clone())
@@ -171,14 +171,11 @@ fn settle(worker: &Worker<'_>, outcomes: Vec<(&str, Outcome)>) -> Result<(), Pub
         0 => first.clone(),
         others => format!("{first}; the like at {others} more"),
     };
-    Err(PublishError::Failed(Box::new(Failure {
-        code: NOT_SEEN.to_owned(),
+    Err(PublishError::Failed(Box::new(Failure::here(
+        NOT_SEEN,
         message,
-        course: course(&[(Class::Backoff, 1)]),
-        scope: Scope::Here,
-        not_before: None,
-        clamped: false,
-    })))
+        &[(Class::Backoff, 1)],
+    ))))
 }
 
 /// Judges one wait: the CA may look if the proofs were seen where we could look. What is seen here is

@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(super) use self::target::DOUBTS;
-
+use self::target::Haste;
 use super::circumstances::{Circumstances, ClockTrust};
 use super::record::{Issued, Record};
 use super::spec::{IssuerSpec, Spec};
@@ -128,7 +128,7 @@ pub enum Reason {
     Resume,
     /// It was revoked.
     Revoked,
-    /// The edge serves a leaf that nobody here knows.
+    /// The edge serves a leaf that nobody here knows, or does not tell what it serves.
     UnknownLeaf,
     /// The other side, the ladder or a rail says when.
     Waiting,
@@ -158,11 +158,11 @@ pub fn decide(
         };
     }
     let mut wake = (now + LONGEST_SLEEP, Reason::NothingToDo);
+    let mut checks = case.targets();
     let rest = [Case::renewal_info, Case::order, Case::end];
-    let checks = case
-        .targets()
-        .chain(rest.into_iter().map(|check| check(case)));
-    for check in checks {
+    checks.extend(rest.map(|check| (Haste::Certificate, check(case))));
+    checks.sort_by_key(|(haste, _)| *haste);
+    for (_, check) in checks {
         match check {
             Check::Now(decision) => return decision,
             Check::NotBefore(time, reason) if time < wake.0 => wake = (time, reason),

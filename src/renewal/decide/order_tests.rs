@@ -132,7 +132,7 @@ fn the_order_of_work() {
     check("nor one that needs a person", &spec, &record, &calm(), now, order(), Reason::Due);
     let failed = healthy(day(30.0)).after([install_failed(1, operator())], day(30.0));
     check("a failed install never costs an order", &spec, &failed, &calm(), day(30.0), sleep(day(30.25)), Reason::DriftCheck);
-    check("a look that is due comes first", &spec, &healthy(day(50.0)), &calm(), now, look(), Reason::DriftCheck);
+    check("nor does a look that is due as well", &spec, &healthy(day(50.0)), &calm(), now, order(), Reason::Due);
     let cloud = closed(&spec.targets[&the_target()].install_scopes[0], now + HOUR, now);
     check("a closed cloud is nothing to the CA", &spec, &healthy(now), &cloud, now, order(), Reason::Due);
 }
@@ -253,7 +253,7 @@ fn the_rails() {
     check("nor later", &spec, &looked, &calm(), free, order(), Reason::Due);
     let late = day(86.0);
     let emergency = accepted(healthy(late), 3, late);
-    check("an emergency adds one six hours after the last", &spec, &emergency, &calm(), late + HOUR, sleep(late + HOUR * 6), Reason::DriftCheck);
+    check("an emergency adds one six hours after the last", &spec, &emergency, &calm(), late + HOUR, sleep(late + HOUR * 6), Reason::Waiting);
     let looked = changed(&emergency, |r| r.target().looked_at = Some(late + HOUR * 5));
     check("no sooner", &spec, &looked, &calm(), late + HOUR * 5, sleep(late + HOUR * 6), Reason::Waiting);
     check("then", &spec, &looked, &calm(), late + HOUR * 6, order(), Reason::Due);

@@ -37,11 +37,14 @@ pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     trouble: None,
 };
 
-/// How a step at one target compares with those at others.
+/// Which of several steps that may be taken is taken first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Haste {
-    /// A call that may be made now, or the look that goes before an install.
+pub(super) enum Haste {
+    /// A call about a target that may be made now, the look that goes before an install, or the first
+    /// one of all.
     Call,
+    /// What the certificate needs itself.
+    Certificate,
     /// A look that is due; the one that was longest ago first.
     Look(Option<Timestamp>),
     /// Nothing now.
@@ -54,7 +57,9 @@ impl Haste {
             Check::Now(Decision {
                 action: Action::Look { .. },
                 reason,
-            }) if *reason != Reason::BeforeInstall => Self::Look(target.looked_at),
+            }) if ![Reason::BeforeInstall, Reason::NeverLooked].contains(reason) => {
+                Self::Look(target.looked_at)
+            }
             Check::Now(_) => Self::Call,
             Check::NotBefore(..) | Check::Never => Self::Later,
         }
@@ -71,9 +76,9 @@ struct At<'a> {
 }
 
 impl Case<'_> {
-    /// What the targets need, most urgent step first. Many edges that lag are always due to be looked
-    /// at: that must not keep another target from what it waits for, nor from its own look.
-    pub(super) fn targets(self) -> impl Iterator<Item = Check> {
+    /// What the targets need. Many edges that lag are always due to be looked at: that must not keep
+    /// another target from what it waits for, nor from its own look, nor put off an order.
+    pub(super) fn targets(self) -> Vec<(Haste, Check)> {
         let checks = self.spec.targets.iter().map(|(id, spec)| {
             let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
             let at = At {
@@ -85,9 +90,7 @@ impl Case<'_> {
             let check = at.check();
             (Haste::of(&check, target), check)
         });
-        let mut checks: Vec<(Haste, Check)> = checks.collect();
-        checks.sort_by_key(|(haste, _)| *haste);
-        checks.into_iter().map(|(_, check)| check)
+        checks.collect()
     }
 
     /// When nothing holds back the next call about a target any more. Nothing for one that is not
@@ -101,7 +104,9 @@ impl Case<'_> {
             spec,
             target,
         };
-        let holds = if target.read_back_due {
+        let asks = target.read_back_due && at.may_ask()
+            || target.installed.is_none() && target.is_unasked(self.now);
+        let holds = if asks {
             at.holds(&spec.read_back_scopes, |trouble| !trouble.needs_a_person())
         } else {
             at.holds(&spec.install_scopes, |_| false)
@@ -130,13 +135,9 @@ impl At<'_> {
             let look = self.look_slowly(issued, Reason::LostAnswer);
             return self.read_back(Reason::LostAnswer).or_sooner(look);
         }
-        let step = match &self.target.installed {
+        match &self.target.installed {
             Some(installed) if installed.generation == issued.generation => self.settle(issued),
             Some(_) | None => self.introduce(issued),
-        };
-        match self.target.silent_until(self.case.now) {
-            Some(time) => step.or_sooner(Check::NotBefore(time, Reason::Waiting)),
-            None => step,
         }
     }
 
@@ -167,7 +168,8 @@ impl At<'_> {
     }
 
     /// Whether the edge serves a leaf that nobody here knows and that is not older than ours, or did not
-    /// tell what it serves, and the API was not asked about it since: it may be ours, from a host that went on without us.
+    /// tell what it serves, and the API was not asked about it since: it may be ours, from a host that
+    /// went on without us.
     fn is_unexplained(self, issued: &Issued) -> bool {
         let looked_at = self.target.looked_at.unwrap_or(self.case.now);
         let told = !self.target.is_unasked(self.case.now) && self.asked_since(looked_at);
@@ -242,6 +244,10 @@ impl At<'_> {
                 let deadline = proving.since + self.spec.look.deadline;
                 let asked_at = self.target.asked_at.unwrap_or(proving.since);
                 if self.case.now >= deadline && !proving.reinstalled {
+                    // Nobody may have asked when it passed: the daemon was not running.
+                    if !self.asked_since(deadline) {
+                        return self.read_back(Reason::NotSeen);
+                    }
                     return self.install(issued, Reason::NotSeen);
                 }
                 let pause = if proving.reinstalled {

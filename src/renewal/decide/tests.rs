@@ -339,6 +339,8 @@ fn looks_switched_off() {
         check("an API that lags is asked again", &spec, &other, &calm(), now, sleep(now + SECOND * 5), Reason::NotSeen);
         check("until the deadline", &spec, &other, &calm(), now + SECOND * 5, ask_api(), Reason::NotSeen);
         let then = now + MINUTE * 15;
+        check("and once more then", &spec, &other, &calm(), then, ask_api(), Reason::NotSeen);
+        let other = other.after([found.clone()], then);
         check("then the install is repeated", &spec, &other, &calm(), then, install(2), Reason::NotSeen);
         let again = other.after([was_installed(2, then), found], then);
         check("and the API asked every hour", &spec, &again, &calm(), then, sleep(then + HOUR), Reason::NotSeen);
@@ -478,6 +480,9 @@ fn many_edges_that_lag() {
     target.looked_at = Some(now - MINUTE * 2);
     let action = Action::Look { target: last };
     check("the look that was longest ago comes first", &spec, &both, &calm(), now, action, Reason::NotSeen);
+    let due = day(130.0);
+    let step = decide(&spec, &both, &calm(), due);
+    assert!(matches!(step.action, Action::AskRenewalInfo | Action::Order { .. }), "looks put off what is due: {step:?}");
 }
 
 #[test]

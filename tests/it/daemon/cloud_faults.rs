@@ -352,6 +352,38 @@ async fn without_the_right_to_read_back_it_is_installed_and_seen() {
     assert!(calls <= 12, "{calls} calls");
 }
 
+/// What may not be asked about one target closes nothing for the others.
+#[tokio::test]
+async fn targets_that_may_not_be_read_do_not_wait_for_each_other() {
+    let domains = ["v.example.com", "w.example.com", "x.example.com"];
+    let scene = Scene::builder(&domains)
+        .certificates(&format!(
+            "[[certificates]]\nname = \"video\"\nnames = {domains:?}\n"
+        ))
+        .start()
+        .await;
+    let refusal = Refusal::new(403, "Forbidden.RAM", "User not authorized to operate.");
+    let question = "DescribeVodDomainCertificateInfo";
+    let fault = Fault::always(Disturbance::Refuse(refusal)).on(question);
+    scene.gateway.faults().push(fault);
+    let daemon = scene.run();
+    scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    assert_eq!(scene.gateway.calls().of(question).len(), 3);
+    assert!(
+        scene
+            .read_store()
+            .await
+            .unwrap()
+            .deadlines()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 3));
+}
+
 /// Without the right to list what is stored, the pair cannot be bound at the second target.
 #[tokio::test]
 async fn a_permission_to_list_that_is_missing_is_named_where_it_is_needed() {
