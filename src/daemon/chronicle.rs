@@ -85,9 +85,9 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
             let message = "the configuration, the credentials or the program changed";
             about_certificate("reconfigured", message.to_owned())
         }),
-        Event::RenewalInfoAnswered { .. } => renewal_info(before, after),
+        Event::RenewalInfoAnswered(_) => renewal_info(before, after),
         Event::RenewalInfoFailed { .. }
-        | Event::OrderIntended { .. }
+        | Event::OrderIntended(_)
         | Event::InstallIntended { .. } => None,
         Event::OrderAccepted => {
             let issuer = after

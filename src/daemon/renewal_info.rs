@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::shared::roll;
 use super::worker::Worker;
 use crate::acme::renewal_info::{self, RenewalInfo};
-use crate::renewal::Event;
+use crate::renewal::{Event, RenewalAnswer};
 use crate::retry::{Class, Failure};
 
 /// A CA that offers no renewal information may learn to.
@@ -19,12 +19,14 @@ pub(super) async fn ask(worker: &Worker<'_>) -> Event {
         return Event::RenewalInfoFailed { failure: nobody() };
     };
     let picked = roll();
-    let answered = |window, explanation, supported, ask_again| Event::RenewalInfoAnswered {
-        window,
-        explanation,
-        supported,
-        ask_again,
-        picked,
+    let answered = |window, explanation, supported, ask_again| {
+        Event::RenewalInfoAnswered(RenewalAnswer {
+            window,
+            explanation,
+            supported,
+            ask_again,
+            picked,
+        })
     };
     let certificate = &worker.job.spec.label;
     match renewal_info::ask(ca, &issued.leaf).await {

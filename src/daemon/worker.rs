@@ -240,9 +240,9 @@ impl Worker<'_> {
                 .get(target)
                 .map(|spec| spec.read_back_scopes.clone()),
             Event::Reconfigured { .. }
-            | Event::RenewalInfoAnswered { .. }
+            | Event::RenewalInfoAnswered(_)
             | Event::RenewalInfoFailed { .. }
-            | Event::OrderIntended { .. }
+            | Event::OrderIntended(_)
             | Event::OrderAccepted
             | Event::OrderDropped
             | Event::OrderFailed { .. }
@@ -326,8 +326,8 @@ fn failure_of(event: &Event) -> Option<&Failure> {
             ..
         }
         | Event::Reconfigured { .. }
-        | Event::RenewalInfoAnswered { .. }
-        | Event::OrderIntended { .. }
+        | Event::RenewalInfoAnswered(_)
+        | Event::OrderIntended(_)
         | Event::OrderAccepted
         | Event::OrderDropped
         | Event::Issued(_)

@@ -243,13 +243,13 @@ impl Record {
 
 /// The order of these names was intended at the first issuer.
 pub(super) fn intended(list: &[&str]) -> Event {
-    Event::OrderIntended {
+    Event::OrderIntended(OrderIntent {
         issuer: "first".to_owned(),
         directory: DIRECTORY.to_owned(),
         names: names(list),
         key: KeyType::EcdsaP256,
         profile: None,
-    }
+    })
 }
 
 /// The order stays open.

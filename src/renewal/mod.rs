@@ -33,7 +33,7 @@ mod spec;
 pub use backoff::{Urgency, doubled, scope_deadline};
 pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Reason, decide, install_at, order_at};
-pub use event::{Event, Found, OrderFate, Sight};
+pub use event::{Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sight};
 pub use record::{
     AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Proving, Record,
     RenewalInfo, Seen, Served, TargetRecord, Trouble, Unusable,

@@ -9,7 +9,7 @@ use crate::certificate::Leaf;
 use crate::daemon::worker::Worker;
 use crate::keys::{KeyError, PrivateKey};
 use crate::name::DnsName;
-use crate::renewal::{Event, OrderFate};
+use crate::renewal::{Event, OrderFate, OrderIntent};
 use crate::retry::exact_set;
 use crate::store::{AcceptedOrderRow, BudgetScope, KeyMaterial, NewOrderRow, OrderId, Reservation};
 
@@ -99,13 +99,13 @@ async fn intend(
     let Wanted { issuer, names, .. } = wanted;
     let key = worker.job.spec.key;
     let told = worker.apply(
-        Event::OrderIntended {
+        Event::OrderIntended(OrderIntent {
             issuer: issuer.name.clone(),
             directory: issuer.directory.clone(),
             names: names.clone(),
             key,
             profile: issuer.profile.clone(),
-        },
+        }),
         now,
     );
     let row = NewOrderRow {

@@ -3,7 +3,7 @@
 use super::tests::{calm, check, install, look, sleep};
 use super::*;
 use crate::certificate::KeyType;
-use crate::renewal::event::{Event, OrderFate};
+use crate::renewal::event::{Event, OrderFate, RenewalAnswer};
 use crate::renewal::fixtures::*;
 use crate::renewal::record::{AcceptedOrder, Api, Unusable};
 use crate::renewal::spec::Spec;
@@ -145,7 +145,7 @@ fn asking_about_renewal() {
     let ask = Action::AskRenewalInfo;
     let never = changed(&healthy(now), |r| r.issued.as_mut().unwrap().renewal_info = None);
     check("it is asked once a certificate is there", &spec, &never, &calm(), now, ask.clone(), Reason::RenewalInfoStale);
-    let asked = |again| Event::RenewalInfoAnswered { window: None, explanation: None, supported: true, ask_again: again, picked: 0.5 };
+    let asked = |again| Event::RenewalInfoAnswered(RenewalAnswer { window: None, explanation: None, supported: true, ask_again: again, picked: 0.5 });
     let fresh = never.clone().after([asked(now + HOUR)], now);
     check("again when the CA said so", &spec, &fresh, &calm(), now, sleep(now + HOUR), Reason::RenewalInfoStale);
     check("then", &spec, &fresh, &calm(), now + HOUR, ask.clone(), Reason::RenewalInfoStale);

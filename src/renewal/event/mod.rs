@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::backoff::doubled;
 use super::record::{
     AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
-    Served, Trouble, Unusable, millionths,
+    Served, TargetRecord, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -26,6 +26,37 @@ const BRAKE_MEMORY: Duration = Duration::from_hours(24);
 const ASK_AGAIN_FIRST: Duration = Duration::from_mins(1);
 const ASK_AGAIN_LAST: Duration = Duration::from_hours(6);
 
+/// What the CA answered about renewal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenewalAnswer {
+    /// The suggested window; nothing if the answer makes no sense, which takes no window back that
+    /// was suggested before.
+    pub window: Option<Window>,
+    /// A page that explains it.
+    pub explanation: Option<String>,
+    /// Whether the CA answers such questions at all.
+    pub supported: bool,
+    /// When to ask again.
+    pub ask_again: Timestamp,
+    /// The place in a window that is new.
+    pub picked: f64,
+}
+
+/// What is about to be ordered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderIntent {
+    /// The issuer's name.
+    pub issuer: String,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The names.
+    pub names: BTreeSet<DnsName>,
+    /// The kind of key.
+    pub key: KeyType,
+    /// The profile.
+    pub profile: Option<String>,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -36,37 +67,14 @@ pub enum Event {
         digest: String,
     },
     /// The CA answered about renewal.
-    RenewalInfoAnswered {
-        /// The suggested window; nothing if the answer makes no sense, which takes no window back that
-        /// was suggested before.
-        window: Option<Window>,
-        /// A page that explains it.
-        explanation: Option<String>,
-        /// Whether the CA answers such questions at all.
-        supported: bool,
-        /// When to ask again.
-        ask_again: Timestamp,
-        /// The place in a window that is new.
-        picked: f64,
-    },
+    RenewalInfoAnswered(RenewalAnswer),
     /// The CA did not answer about renewal.
     RenewalInfoFailed {
         /// Why.
         failure: Failure,
     },
     /// An order is about to be sent; from here on it counts for the brake.
-    OrderIntended {
-        /// The issuer's name.
-        issuer: String,
-        /// The URL of the CA's directory.
-        directory: String,
-        /// The names.
-        names: BTreeSet<DnsName>,
-        /// The kind of key.
-        key: KeyType,
-        /// The profile.
-        profile: Option<String>,
-    },
+    OrderIntended(OrderIntent),
     /// The CA accepted the order, its URL is stored.
     OrderAccepted,
     /// The order under way is over without a certificate: gone, invalid, or for other names than
@@ -199,61 +207,14 @@ pub enum Sight {
 
 impl Record {
     /// Takes in what happened. The only mutation.
-    #[expect(clippy::too_many_lines, reason = "one short arm for each event")]
     pub fn apply(&mut self, event: Event, now: Timestamp) {
-        // The clock was stepped back since; neither the rail after a success nor the brake may come
-        // back with the time that they were counted from.
-        if let Some(issued) = &mut self.issued {
-            issued.at = issued.at.min(now);
-        }
-        for order in &mut self.orders.accepted {
-            order.at = order.at.min(now);
-        }
-        if let Some(open) = &mut self.orders.open {
-            open.intended_at = open.intended_at.min(now);
-        }
+        self.step_back(now);
         match event {
             Event::Reconfigured { digest } => self.reconfigure(digest, now),
-            Event::RenewalInfoAnswered {
-                window,
-                explanation,
-                supported,
-                ask_again,
-                picked,
-            } => {
-                self.answer_renewal_info(RenewalInfo {
-                    window,
-                    picked: millionths(picked),
-                    explanation,
-                    supported,
-                    asked_at: now,
-                    ask_again,
-                    failures: 0,
-                });
-            }
+            Event::RenewalInfoAnswered(answer) => self.answer_renewal_info(answer.told_at(now)),
             Event::RenewalInfoFailed { failure } => self.fail_renewal_info(&failure, now),
-            Event::OrderIntended {
-                issuer,
-                directory,
-                names,
-                key,
-                profile,
-            } => {
-                self.orders.intend(OpenOrder {
-                    intended_at: now,
-                    accepted_at: None,
-                    issuer,
-                    directory,
-                    names,
-                    key,
-                    profile,
-                });
-            }
-            Event::OrderAccepted => {
-                if let Some(open) = &mut self.orders.open {
-                    open.accepted_at = Some(now);
-                }
-            }
+            Event::OrderIntended(intent) => self.orders.intend(intent.opened_at(now)),
+            Event::OrderAccepted => self.orders.accept(now),
             Event::OrderDropped => self.orders.open = None,
             Event::OrderFailed {
                 issuer,
@@ -265,14 +226,9 @@ impl Record {
                 self.orders.fail(issuer, failure, jitter, now);
             }
             Event::Issued(issued) => self.issue(*issued, now),
-            Event::InstallIntended { target } => {
-                self.targets.entry(target).or_default().read_back_due = true;
-            }
+            Event::InstallIntended { target } => self.known(target).read_back_due = true,
             Event::Installed { target, installed } => {
-                self.targets
-                    .entry(target)
-                    .or_default()
-                    .install(installed, now);
+                self.known(target).install(installed, now);
                 self.orders.reissues = None;
             }
             Event::InstallFailed {
@@ -282,7 +238,7 @@ impl Record {
                 may_have_happened,
                 jitter,
             } => {
-                let known = self.targets.entry(target).or_default();
+                let known = self.known(target);
                 let class = known.fail_install(generation, failure.clone(), jitter, now);
                 known.expect_lost(may_have_happened || class == Class::Reconcile);
                 if class == Class::Reissue {
@@ -294,7 +250,7 @@ impl Record {
                 target,
                 lacks_permission: true,
                 ..
-            } => self.targets.entry(target).or_default().fall_silent(now),
+            } => self.known(target).fall_silent(now),
             Event::ReadBackFailed {
                 target,
                 failure,
@@ -302,18 +258,33 @@ impl Record {
                 jitter,
             } => {
                 let held = self.issued.as_ref().map(|issued| issued.generation);
-                let target = self.targets.entry(target).or_default();
-                target.fail_read_back(failure, jitter, held, now);
+                self.known(target)
+                    .fail_read_back(failure, jitter, held, now);
             }
             Event::Looked {
                 target,
                 sight,
                 addresses,
-            } => {
-                let target = self.targets.entry(target).or_default();
-                target.look(sight, addresses, now);
-            }
+            } => self.known(target).look(sight, addresses, now),
         }
+    }
+
+    /// Takes back to now what lies ahead: the clock was set back since. Neither the rail after a
+    /// success nor the brake may come back with the time that they were counted from.
+    fn step_back(&mut self, now: Timestamp) {
+        if let Some(issued) = &mut self.issued {
+            issued.at = issued.at.min(now);
+        }
+        for order in &mut self.orders.accepted {
+            order.at = order.at.min(now);
+        }
+        if let Some(open) = &mut self.orders.open {
+            open.intended_at = open.intended_at.min(now);
+        }
+    }
+
+    fn known(&mut self, id: TargetId) -> &mut TargetRecord {
+        self.targets.entry(id).or_default()
     }
 
     /// What waited for a person is forgotten, but for a time that the other side named. So are failed
@@ -438,9 +409,47 @@ impl Record {
     }
 }
 
+// === impl RenewalAnswer ===
+
+impl RenewalAnswer {
+    fn told_at(self, now: Timestamp) -> RenewalInfo {
+        RenewalInfo {
+            window: self.window,
+            picked: millionths(self.picked),
+            explanation: self.explanation,
+            supported: self.supported,
+            asked_at: now,
+            ask_again: self.ask_again,
+            failures: 0,
+        }
+    }
+}
+
+// === impl OrderIntent ===
+
+impl OrderIntent {
+    fn opened_at(self, now: Timestamp) -> OpenOrder {
+        OpenOrder {
+            intended_at: now,
+            accepted_at: None,
+            issuer: self.issuer,
+            directory: self.directory,
+            names: self.names,
+            key: self.key,
+            profile: self.profile,
+        }
+    }
+}
+
 // === impl Orders ===
 
 impl Orders {
+    fn accept(&mut self, now: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.accepted_at = Some(now);
+        }
+    }
+
     fn intend(&mut self, open: OpenOrder) {
         let now = open.intended_at;
         self.accepted

@@ -12,13 +12,13 @@ fn survives_the_store(record: &Record) {
 }
 
 fn renewal_info(window: Option<Window>, picked: f64) -> Event {
-    Event::RenewalInfoAnswered {
+    Event::RenewalInfoAnswered(RenewalAnswer {
         window,
         explanation: None,
         supported: true,
         ask_again: START + HOUR,
         picked,
-    }
+    })
 }
 
 fn picked(record: &Record) -> f64 {
@@ -45,12 +45,14 @@ fn a_place_in_a_window_is_picked_once() {
 
 #[test]
 fn an_answer_without_a_window_takes_none_back() {
-    let answer = |window, supported, ask_again| Event::RenewalInfoAnswered {
-        window,
-        explanation: Some("https://ca.test/why".to_owned()).filter(|_| window.is_some()),
-        supported,
-        ask_again,
-        picked: 0.25,
+    let answer = |window, supported, ask_again| {
+        Event::RenewalInfoAnswered(RenewalAnswer {
+            window,
+            explanation: Some("https://ca.test/why".to_owned()).filter(|_| window.is_some()),
+            supported,
+            ask_again,
+            picked: 0.25,
+        })
     };
     let suggested = window(59.0, 61.0);
     let record = healthy(START).after([answer(suggested, true, day(1.0))], START);

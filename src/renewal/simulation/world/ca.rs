@@ -40,13 +40,13 @@ impl World {
         if told.0 != *window {
             *told = (*window, self.now);
         }
-        let answer = Event::RenewalInfoAnswered {
+        let answer = Event::RenewalInfoAnswered(RenewalAnswer {
             window: *window,
             explanation: None,
             supported: self.dice.chance(0.95),
             ask_again: self.local() + pause,
             picked: self.dice.fraction(),
-        };
+        });
         ("answered", answer)
     }
 
@@ -64,13 +64,13 @@ impl World {
         self.check_named(&format!("order|{}|{what}|", issuer.name));
         if reason != Reason::Resume {
             self.check_rails(reason);
-            self.apply(Event::OrderIntended {
+            self.apply(Event::OrderIntended(OrderIntent {
                 issuer: issuer.name.clone(),
                 directory: issuer.directory.clone(),
                 names: names.clone(),
                 key: self.spec.key,
                 profile: None,
-            });
+            }));
             if self.dice.chance(CRASHES) {
                 self.stop(MINUTE);
                 return "killed with the intent stored";

@@ -189,14 +189,14 @@ impl World {
             *at = (*at).min(now);
         }
         match &event {
-            Event::OrderIntended { .. } => self.orders.push(now),
+            Event::OrderIntended(_) => self.orders.push(now),
             Event::OrderFailed { order, .. } => {
                 if *order == OrderFate::Refused {
                     self.orders.pop();
                 }
             }
             Event::Reconfigured { .. }
-            | Event::RenewalInfoAnswered { .. }
+            | Event::RenewalInfoAnswered(_)
             | Event::RenewalInfoFailed { .. }
             | Event::OrderAccepted
             | Event::OrderDropped

@@ -8,7 +8,7 @@ use vodcertd::certificate::KeyType;
 use vodcertd::clock::Clock;
 use vodcertd::config;
 use vodcertd::name::{DnsName, Label};
-use vodcertd::renewal::{Event, Record};
+use vodcertd::renewal::{Event, OrderIntent, Record};
 use vodcertd::store::{BudgetScope, NewOrderRow, Reservation};
 
 use super::*;
@@ -82,13 +82,13 @@ async fn intend(scene: &Scene) {
     let lease = store.claim(&label, now).await.unwrap().unwrap();
     let names: BTreeSet<DnsName> = [DOMAIN.parse().unwrap()].into();
     let mut record = Record::default();
-    let intended = Event::OrderIntended {
+    let intended = Event::OrderIntended(OrderIntent {
         issuer: "pebble".to_owned(),
         directory: scene.pebble.directory_url(),
         names: names.clone(),
         key: KeyType::EcdsaP256,
         profile: None,
-    };
+    });
     record.apply(intended, now);
     let reserved = |scope| Reservation {
         scope,
