@@ -97,11 +97,42 @@ async fn a_private_key_that_is_echoed_goes_nowhere() {
     // All that the store holds for people to read; the key itself is kept elsewhere in it.
     let record = scene.record("video").await;
     let told = format!("{record:?} {:?}", scene.history("video").await);
+    let shown = outputs(&scene);
+    assert!(shown.contains("SignatureDoesNotMatch"), "{shown}");
     for secret in runs_of_the_key(&scene).await {
         assert!(!log.contains(&secret), "the log holds a part of the key");
         assert!(!told.contains(&secret), "the store holds a part of the key");
+        assert!(
+            !shown.contains(&secret),
+            "a command shows a part of the key"
+        );
     }
     scene.gateway.calls().assert_no_key_in_url();
+}
+
+/// All that the commands say about the store.
+fn outputs(scene: &Scene) -> String {
+    let config = scene.write_config();
+    let commands: [&[&str]; 6] = [
+        &["check"],
+        &["plan"],
+        &["status"],
+        &["status", "--json"],
+        &["history"],
+        &["history", "video", "--json"],
+    ];
+    let outputs = commands.iter().map(|command| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_vodcertd"))
+            .arg("--config")
+            .arg(&config)
+            .args(*command)
+            .output()
+            .unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        format!("{command:?}\n{stdout}{stderr}")
+    });
+    outputs.collect()
 }
 
 /// Long runs of the private key that no encoding on its way changes.
