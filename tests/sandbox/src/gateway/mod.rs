@@ -10,6 +10,7 @@ mod answer;
 mod calls;
 mod certificate_installation;
 mod fault;
+mod flow;
 mod paging;
 mod refusal;
 mod request;
@@ -34,6 +35,7 @@ use crate::pem::KeyForms;
 use crate::world::World;
 use access::Guard;
 use action::Action;
+use flow::FlowControl;
 use request::Request;
 
 /// Whether the same content may be uploaded again under its own name for its own domain.
@@ -86,6 +88,7 @@ struct Shared {
     /// Until when each zone is being edited.
     zone_edits: Mutex<BTreeMap<String, Instant>>,
     faults: Faults,
+    flow: FlowControl,
     calls: Calls,
     clock_offset: Mutex<SignedDuration>,
     request_ids: answer::RequestIds,
@@ -107,6 +110,7 @@ impl Gateway {
             settings: Mutex::default(),
             zone_edits: Mutex::default(),
             faults: Faults::default(),
+            flow: FlowControl::default(),
             calls: Calls::default(),
             clock_offset: Mutex::default(),
             request_ids: answer::RequestIds::default(),
@@ -138,6 +142,12 @@ impl Gateway {
         let panics = self.shared.calls.panics();
         assert_eq!(panics, 0, "the gateway panicked; its log says why");
         &self.shared.calls
+    }
+
+    /// From now on refuses what is more than so many calls of an action by one access key within any
+    /// stretch of this length, with `Throttling.User`.
+    pub fn limit(&self, action: &str, calls: usize, within: Duration) {
+        self.shared.flow.limit(action, calls, within);
     }
 
     /// Makes an access key known, or replaces it.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -97,6 +97,7 @@ fn admit(shared: &Shared, request: &Request) -> Result<Action, Refusal> {
     request.require_well_formed()?;
     let action = Action::of(request)?;
     shared.guard.admit(request, shared.now())?;
+    shared.flow.admit(request, Instant::now())?;
     Ok(action)
 }
 

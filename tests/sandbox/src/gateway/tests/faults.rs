@@ -157,3 +157,19 @@ async fn call_detail(gateway: &Gateway, domain: &str) -> u16 {
         .await
         .status
 }
+
+#[tokio::test]
+async fn more_calls_than_an_action_may_have_are_throttled_and_not_performed() {
+    let (world, gateway) = started().await;
+    // Longer than the two calls take, however busy the machine is.
+    gateway.limit(ADD, 1, Duration::from_secs(2));
+    assert_eq!(call(&gateway, ADD, &RECORD).await.status, 200);
+    let other = RECORD.map(|(name, value)| (name, if name == "Value" { "w" } else { value }));
+    let verdict = call(&gateway, ADD, &other).await.verdict();
+    assert_eq!(verdict, (400, "Throttling.User".to_owned()));
+    assert_eq!(world.records("example.com").len(), 1);
+    assert_eq!(call_detail(&gateway, "v.example.com").await, 200);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(call(&gateway, ADD, &other).await.status, 200);
+    assert_eq!(gateway.calls().performed(ADD), 2);
+}
