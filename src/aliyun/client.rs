@@ -18,6 +18,7 @@ use super::code::Code;
 use super::credentials::{CredentialSource, Credentials};
 use super::error::{ApiError, Cause};
 use super::parameters::Parameters;
+use super::rate::{Limiter, Rate};
 use super::sign;
 use crate::certificate::hex;
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub struct Cloud {
     pub credentials: CredentialSource,
     /// Where its calls go.
     pub endpoints: Endpoints,
+    /// How many there are a second.
+    pub rate: Rate,
 }
 
 /// Where the services are.
@@ -53,6 +56,7 @@ pub struct Client {
     cloud: Cloud,
     http: reqwest::Client,
     clock: Clock,
+    limiter: Limiter,
     observed: Mutex<Observed>,
     /// Held while a zone is changed: of two edits of one zone at a time the second is refused with
     /// `LastOperationNotFinished`.
@@ -117,12 +121,19 @@ impl Endpoints {
 // === impl Client ===
 
 impl Client {
-    /// A client for one cloud.
-    pub fn new(cloud: Cloud, network: &Network, clock: Clock) -> Result<Self, NetworkError> {
+    /// A client for one cloud. Clients with one limiter share the limits of an account that they have
+    /// in common.
+    pub fn new(
+        cloud: Cloud,
+        network: &Network,
+        clock: Clock,
+        limiter: Limiter,
+    ) -> Result<Self, NetworkError> {
         Ok(Self {
             cloud,
             http: network.client()?,
             clock,
+            limiter,
             observed: Mutex::default(),
             zone_edits: tokio::sync::Mutex::default(),
         })
@@ -217,6 +228,10 @@ impl Client {
 
     async fn attempt(&self, action: Action, parameters: Parameters) -> Result<Value, Cause> {
         let credentials = self.cloud.credentials.read().map_err(Cause::Credentials)?;
+        // Before it is signed: what is signed is the time of sending.
+        self.limiter
+            .turn(&credentials.access_key_id, action, self.cloud.rate)
+            .await;
         let sent = self.with_public_parameters(action, parameters, &credentials);
         let form = sign::signed_form("POST", sent.iter(), &credentials.access_key_secret);
         let request = self.request(action, form).map_err(Cause::Network)?;

@@ -8,10 +8,12 @@
 //! | [`code`] | every known error code, and what it asks of us |
 //! | [`error`] | why a call failed, and the failure that it amounts to |
 //! | [`credentials`] | access keys and where they come from |
+//! | [`rate`] | the limiter ahead of the APIs |
 //! | `sign` | the signature, pure |
 //!
-//! Every method tries **once** and reports. Nothing here waits, repeats, limits its own rate or
-//! stores anything; nothing here knows what a certificate is due for.
+//! Every method tries **once** and reports. A call waits for its turn, so that the account's limit is
+//! kept, and for nothing else; nothing here repeats or stores anything or knows what a certificate is
+//! due for.
 
 pub mod action;
 pub mod alidns;
@@ -22,6 +24,7 @@ pub mod credentials;
 pub mod error;
 mod named_time;
 mod parameters;
+pub mod rate;
 mod scrub;
 mod sign;
 #[cfg(test)]
@@ -33,3 +36,4 @@ pub use client::{Client, Cloud, Endpoints};
 pub use code::Code;
 pub use credentials::{CredentialSource, Credentials, CredentialsError};
 pub use error::{ApiError, Cause, Refusal};
+pub use rate::{Limiter, Rate};

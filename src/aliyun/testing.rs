@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use url::Url;
 
 use super::client::{Client, Cloud, Endpoints};
 use super::credentials::CredentialSource;
+use super::rate::{Limiter, Rate};
 use crate::certificate::pem_block;
 use crate::clock::Clock;
 use crate::net::Network;
@@ -112,12 +114,17 @@ impl Bench {
             access_key_secret: SecretSource::File(secret),
         };
         let (endpoint, requests) = serve(replies);
+        let fast = NonZeroU32::new(1000).unwrap();
         let cloud = Cloud {
             name: "default".into(),
             credentials,
             endpoints: Endpoints {
                 alidns: endpoint.clone(),
                 vod: endpoint,
+            },
+            rate: Rate {
+                install: fast,
+                other: fast,
             },
         };
         let network = Network {
@@ -126,7 +133,7 @@ impl Bench {
         };
         let clock = Clock::simulated(noon());
         Self {
-            client: Client::new(cloud, &network, clock.clone()).unwrap(),
+            client: Client::new(cloud, &network, clock.clone(), Limiter::default()).unwrap(),
             clock,
             requests,
             folder,

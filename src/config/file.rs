@@ -191,7 +191,7 @@ pub(super) struct Cloud {
     /// How calls are signed. Default: `hmac-sha1`.
     pub(super) signature: Option<Text>,
     /// Calls a second.
-    pub(super) rate: Option<Spanned<Rate>>,
+    pub(super) rate: Rate,
     /// Where the services are. Default: the public ones of the region.
     pub(super) endpoints: Endpoints,
 }
@@ -227,9 +227,9 @@ pub(super) struct CredentialsTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Rate {
-    /// Installs a second.
+    /// Installs a second. Default: 30.
     pub(super) install: Option<Spanned<u64>>,
-    /// Calls a second of every other action.
+    /// Calls a second of every other action. Default: 10.
     pub(super) other: Option<Spanned<u64>>,
 }
 

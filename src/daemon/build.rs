@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::shared::{InFlight, Issuer, Job, Shared};
 use crate::acme::Ca;
-use crate::aliyun::{Client, Cloud};
+use crate::aliyun::{Client, Cloud, Limiter};
 use crate::certificate::hex;
 use crate::clock::Clock;
 use crate::config::{CertificateConfig, Config, SolverSettings, StoreConfig};
@@ -35,8 +35,10 @@ pub(super) async fn build(
     let store = open_store(&config.store, clock).await?;
     let dns = Dns::new(config.dns.clone());
     let mut clouds = BTreeMap::new();
+    let limiter = Limiter::default();
     for (name, cloud) in &config.clouds {
-        let client = Client::new(cloud.clone(), &config.network, clock.clone())?;
+        let (cloud, clock) = (cloud.clone(), clock.clone());
+        let client = Client::new(cloud, &config.network, clock, limiter.clone())?;
         clouds.insert(name.clone(), Arc::new(client));
     }
     let issuers = issuers(config, clock)?;

@@ -5,11 +5,12 @@
     reason = "a test writes files and fails by panicking"
 )]
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use url::Url;
-use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints};
+use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints, Limiter, Rate};
 use vodcertd::clock::Clock;
 use vodcertd::net::Network;
 use vodcertd::secret::SecretSource;
@@ -22,8 +23,22 @@ pub(crate) fn client(gateway: &Gateway) -> Client {
 
 /// The same with the secret in a file of one's own.
 pub(crate) fn client_with(gateway: &Gateway, secret: PathBuf, network: &Network) -> Client {
-    let url: Url = gateway.url().parse().unwrap();
+    // No gateway limits anything unless a test says so.
+    let fast = NonZeroU32::new(1000).unwrap();
     let cloud = Cloud {
+        rate: Rate {
+            install: fast,
+            other: fast,
+        },
+        ..settings(gateway, secret)
+    };
+    Client::new(cloud, network, Clock::System, Limiter::default()).unwrap()
+}
+
+/// The cloud of a gateway, its secret in this file.
+pub(crate) fn settings(gateway: &Gateway, secret: PathBuf) -> Cloud {
+    let url: Url = gateway.url().parse().unwrap();
+    Cloud {
         name: "default".into(),
         credentials: CredentialSource::Static {
             access_key_id: Gateway::ACCESS_KEY_ID.into(),
@@ -33,8 +48,8 @@ pub(crate) fn client_with(gateway: &Gateway, secret: PathBuf, network: &Network)
             alidns: url.clone(),
             vod: url,
         },
-    };
-    Client::new(cloud, network, Clock::System).unwrap()
+        rate: Rate::default(),
+    }
 }
 
 /// Written once: the tests of a process run side by side.

@@ -1,7 +1,8 @@
 //! `[clouds.NAME]`: sets of Alibaba Cloud credentials with their endpoints.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::num::NonZeroU32;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use url::Url;
@@ -9,7 +10,7 @@ use url::Url;
 use super::Secrets;
 use super::named::Named;
 use super::values::{self, Meaning, PlainHttp};
-use crate::aliyun::{Cloud, CredentialSource, Endpoints};
+use crate::aliyun::{Cloud, CredentialSource, Endpoints, Rate};
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{self, CredentialsTable, Text};
 use crate::config::nearest::nearest;
@@ -20,9 +21,8 @@ pub(super) const DEFAULT: &str = "default";
 /// VOD's home region.
 const DEFAULT_REGION: &str = "cn-shanghai";
 
-/// The rates that say nothing new: nothing is limited yet.
-const RATE_OF_INSTALLS: u64 = 30;
-const RATE_OF_OTHERS: u64 = 10;
+/// Calls a second. No page of Alibaba Cloud that we know names a limit above this.
+const RATES: RangeInclusive<u64> = 1..=100;
 
 /// All clouds of a file.
 pub(super) fn clouds(
@@ -34,6 +34,7 @@ pub(super) fn clouds(
         name: DEFAULT.to_owned(),
         credentials: CredentialSource::Environment,
         endpoints: Endpoints::of_region(DEFAULT_REGION),
+        rate: Rate::default(),
     };
     let mut clouds = Named::new("cloud").with(DEFAULT, default);
     for (name, cloud) in written {
@@ -55,20 +56,6 @@ fn parse(
     ];
     let signature = written.signature.as_ref();
     values::word(findings, signature, "signature", &signatures, ());
-    if let Some(rate) = written.rate.as_ref().map(Spanned::get_ref) {
-        values::refuse_number(
-            findings,
-            rate.install.as_ref(),
-            RATE_OF_INSTALLS,
-            "`rate.install`",
-        );
-        values::refuse_number(
-            findings,
-            rate.other.as_ref(),
-            RATE_OF_OTHERS,
-            "`rate.other`",
-        );
-    }
     let region = region(findings, written.region.as_ref());
     if let Some(text) = &written.region
         && written.endpoints.vod.is_none()
@@ -90,7 +77,20 @@ fn parse(
         name: name.get_ref().clone(),
         credentials: credentials?,
         endpoints,
+        rate: rate(findings, &written.rate),
     })
+}
+
+fn rate(findings: &mut Findings, written: &file::Rate) -> Rate {
+    let default = Rate::default();
+    let mut calls = |written: &Option<Spanned<u64>>, otherwise: NonZeroU32| {
+        let calls = values::number(findings, written.as_ref(), RATES, otherwise.get());
+        NonZeroU32::new(calls).unwrap_or(otherwise)
+    };
+    Rate {
+        install: calls(&written.install, default.install),
+        other: calls(&written.other, default.other),
+    }
 }
 
 fn region<'a>(findings: &mut Findings, written: Option<&'a Text>) -> &'a str {

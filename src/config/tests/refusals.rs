@@ -4,7 +4,7 @@
 use super::{CERTIFICATE, right, short, wrong};
 
 /// Settings at the top of the file.
-const SECTIONS: [(&str, &str); 26] = [
+const SECTIONS: [(&str, &str); 24] = [
     ("language = \"zh\"", "language \"zh\""),
     ("[store]\nurl = \"postgres://db/vod\"", "PostgreSQL"),
     ("[store]\nplaintext_keys = true", "`plaintext_keys`"),
@@ -28,8 +28,6 @@ const SECTIONS: [(&str, &str); 26] = [
         "[clouds.a]\nsignature = \"acs3-hmac-sha256\"",
         "signature \"acs3-hmac-sha256\"",
     ),
-    ("[clouds.a]\nrate = { install = 31 }", "`rate.install`"),
-    ("[clouds.a]\nrate = { other = 9 }", "`rate.other`"),
     (
         "[clouds.a]\ncredentials = { ecs_role = \"a\" }",
         "`ecs_role`",
@@ -148,7 +146,6 @@ fn what_is_written_as_switched_off_passes() {
         preferred_chain = ""
         [clouds.default]
         signature = "hmac-sha1"
-        rate = { install = 30, other = 10 }
         [heartbeat]
         every = "5m"
         [defaults]

@@ -113,6 +113,18 @@ imds = "ftp://100.100.100.200"
             r#"6:8 "ftp://100.100.100.200" is neither an https nor an http URL (write it as "https://HOST" or "http://HOST")"#,
         ],
     ),
+    (
+        "rates",
+        r"[clouds.e]
+rate = { install = 0, other = 101 }
+[clouds.f]
+rate = { install = 1, other = 100 }
+",
+        &[
+            "2:20 0 is out of range (possible: 1 to 100)",
+            "2:31 101 is out of range (possible: 1 to 100)",
+        ],
+    ),
 ];
 
 #[test]

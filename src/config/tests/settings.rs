@@ -118,12 +118,13 @@ fn issuers_are_words_or_urls() {
 }
 
 #[test]
-fn clouds_have_credentials_and_endpoints() {
+fn clouds_have_credentials_endpoints_and_rates() {
     let config = right(
         r#"
         [clouds.a]
         region = "ap-southeast-1"
         credentials = { access_key_id = "LTAI", access_key_secret_file = "env:SECRET" }
+        rate = { install = 7 }
         [clouds.b]
         endpoints = { vod = "http://127.0.0.1:8080" }
         [[certificates]]
@@ -139,6 +140,11 @@ fn clouds_have_credentials_and_endpoints() {
         config.clouds["default"].endpoints,
         Endpoints::of_region("cn-shanghai")
     );
+    let rates = |cloud: &str| {
+        let rate = config.clouds[cloud].rate;
+        (rate.install.get(), rate.other.get())
+    };
+    assert_eq!((rates("default"), rates("a")), ((30, 10), (7, 10)));
     let a = &config.clouds["a"];
     assert_eq!(a.name, "a");
     assert_eq!(a.endpoints, Endpoints::of_region("ap-southeast-1"));
