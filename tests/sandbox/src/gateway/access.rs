@@ -9,9 +9,10 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::locked;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{locked, signature};
+use super::signature::{v1, v3};
 
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
@@ -88,18 +89,19 @@ impl Guard {
 
     /// Lets a request pass that a known key signed just now and never before.
     pub(super) fn admit(&self, request: &Request, now: Timestamp) -> Result<(), Refusal> {
-        let key = self.key_of(request)?;
+        let presented = match &request.v3 {
+            None => Presented::by_v1(request),
+            Some(signed) => Presented::by_v3(signed),
+        }?;
+        let key = self.key(presented.key_id)?;
         require_state(&key)?;
-        require_token(&key, request)?;
-        require_method(request)?;
-        require_fresh(request.required("Timestamp")?, now)?;
-        let nonce = request.required("SignatureNonce")?;
-        require_signature(&key, request)?;
-        self.spend_nonce(&key.id, nonce)
+        require_token(&key, presented.token)?;
+        require_fresh(presented.time, now)?;
+        presented.require_signature(&key)?;
+        self.spend_nonce(&key.id, presented.nonce)
     }
 
-    fn key_of(&self, request: &Request) -> Result<AccessKey, Refusal> {
-        let id = request.required("AccessKeyId")?;
+    fn key(&self, id: &str) -> Result<AccessKey, Refusal> {
         let not_found = || {
             let message = "Specified access key is not found.";
             Refusal::new(404, "InvalidAccessKeyId.NotFound", message)
@@ -115,6 +117,87 @@ impl Guard {
         let message = "Specified signature nonce was used already.";
         Err(Refusal::new(400, "SignatureNonceUsed", message))
     }
+}
+
+/// What a request says about who made it.
+struct Presented<'a> {
+    key_id: &'a str,
+    token: Option<&'a str>,
+    time: &'a str,
+    nonce: &'a str,
+    signature: &'a str,
+    /// What the gateway finds that was to be signed.
+    text: String,
+    /// What it says about it when the signature is another.
+    echo: String,
+    sign: fn(&str, &str) -> String,
+}
+
+impl<'a> Presented<'a> {
+    fn by_v1(request: &'a Request) -> Result<Self, Refusal> {
+        let key_id = request.required("AccessKeyId")?;
+        require_method(request)?;
+        let text = v1::string_to_sign(request.method.as_str(), &request.parameters);
+        Ok(Self {
+            key_id,
+            token: request.optional("SecurityToken"),
+            time: request.required("Timestamp")?,
+            nonce: request.required("SignatureNonce")?,
+            signature: request.required("Signature")?,
+            // The private key is in it, as it is with the real gateway.
+            echo: text.clone(),
+            text,
+            sign: v1::sign,
+        })
+    }
+
+    fn by_v3(signed: &'a v3::Signed) -> Result<Self, Refusal> {
+        let required = |name| signed.header(name).ok_or_else(|| Refusal::missing(name));
+        let authorization = signed
+            .authorization()
+            .ok_or_else(|| incomplete("Authorization"))?;
+        if let Some(name) = signed.left_unsigned(&authorization) {
+            return Err(incomplete(name));
+        }
+        required("x-acs-content-sha256")?;
+        if !signed.hash_is_of_the_body() {
+            return Err(Refusal::invalid("x-acs-content-sha256"));
+        }
+        let named = signed.header("x-acs-accesskey-id");
+        if named.is_some_and(|id| id != authorization.key_id) {
+            return Err(Refusal::invalid("x-acs-accesskey-id"));
+        }
+        let canonical = signed.canonical_request(&authorization);
+        let text = v3::string_to_sign(&canonical);
+        Ok(Self {
+            key_id: authorization.key_id,
+            token: signed.header("x-acs-security-token"),
+            time: required("x-acs-date")?,
+            nonce: required("x-acs-signature-nonce")?,
+            signature: authorization.signature,
+            // The security token is in it.
+            echo: format!("{text}, server canonical request is:{canonical}"),
+            text,
+            sign: v3::sign,
+        })
+    }
+
+    fn require_signature(&self, key: &AccessKey) -> Result<(), Refusal> {
+        if (self.sign)(&key.secret, &self.text) == self.signature {
+            return Ok(());
+        }
+        // The real gateway echoes what it signed.
+        let message = format!(
+            "Specified signature is not matched with our calculation. server string to sign is:{}",
+            self.echo
+        );
+        Err(Refusal::new(400, "SignatureDoesNotMatch", message))
+    }
+}
+
+fn incomplete(header: &str) -> Refusal {
+    let message = format!("The request signature does not conform to Aliyun standards: {header}.");
+    Refusal::new(400, "IncompleteSignature", message)
 }
 
 fn require_state(key: &AccessKey) -> Result<(), Refusal> {
@@ -133,8 +216,7 @@ fn require_state(key: &AccessKey) -> Result<(), Refusal> {
     }
 }
 
-fn require_token(key: &AccessKey, request: &Request) -> Result<(), Refusal> {
-    let given = request.optional("SecurityToken");
+fn require_token(key: &AccessKey, given: Option<&str>) -> Result<(), Refusal> {
     match (&key.security_token, given) {
         (None, None) => Ok(()),
         (Some(known), Some(given)) if known == given => Ok(()),
@@ -178,17 +260,4 @@ fn require_fresh(timestamp: &str, now: Timestamp) -> Result<(), Refusal> {
 fn read_timestamp(text: &str) -> Option<Timestamp> {
     let moment: Timestamp = text.parse().ok()?;
     (moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() == text).then_some(moment)
-}
-
-fn require_signature(key: &AccessKey, request: &Request) -> Result<(), Refusal> {
-    let given = request.required("Signature")?;
-    let text = signature::string_to_sign(request.method.as_str(), &request.parameters);
-    if signature::sign(&key.secret, &text) == given {
-        return Ok(());
-    }
-    // The real gateway echoes what it signed, private key included.
-    let message = format!(
-        "Specified signature is not matched with our calculation. server string to sign is:{text}"
-    );
-    Err(Refusal::new(400, "SignatureDoesNotMatch", message))
 }

@@ -1,5 +1,7 @@
-//! A request as parameters: the union of URL query and form body.
+//! A request as parameters: the union of URL query, form body, and what signature version 3 has in
+//! headers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::http::header::{CONTENT_TYPE, HOST};
@@ -7,6 +9,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use url::form_urlencoded;
 
 use super::refusal::Refusal;
+use super::signature::v3;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -19,6 +22,8 @@ pub(super) struct Request {
     pub(super) parameters: BTreeMap<String, String>,
     /// Whether the private key was in the URL, where proxies write it to their logs.
     pub(super) key_in_url: bool,
+    /// What was signed, if that was by version 3.
+    pub(super) v3: Option<v3::Signed>,
     /// Whether a name was given more than once, which leaves open what was signed.
     repeated: Option<String>,
 }
@@ -32,7 +37,10 @@ impl Request {
         let mut repeated = None;
         let query_pairs = form_urlencoded::parse(query.as_bytes());
         let key_in_url = query_pairs.clone().any(|(name, _)| name == "SSLPri");
-        for (name, value) in query_pairs.chain(form_urlencoded::parse(form)) {
+        let v3 = v3::Signed::read(&method, uri, headers, body);
+        let in_headers = v3.iter().flat_map(parameters_in_headers);
+        let pairs = query_pairs.chain(form_urlencoded::parse(form));
+        for (name, value) in pairs.chain(in_headers) {
             let previous = parameters.insert(name.clone().into_owned(), value.into_owned());
             if previous.is_some() {
                 repeated = Some(name.into_owned());
@@ -44,6 +52,7 @@ impl Request {
             host: header(headers, &HOST),
             parameters,
             key_in_url,
+            v3,
             repeated,
         }
     }
@@ -91,6 +100,20 @@ impl Request {
         self.sent("Format")
             .is_some_and(|format| format.eq_ignore_ascii_case("json"))
     }
+}
+
+/// The public parameters that version 3 has in headers.
+fn parameters_in_headers(signed: &v3::Signed) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let header = |name| signed.header(name);
+    let accepts_json = header("accept").is_some_and(|accept| accept.contains("json"));
+    [
+        ("Action", header("x-acs-action")),
+        ("Version", header("x-acs-version")),
+        ("Format", accepts_json.then_some("JSON")),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.into(), value?.into())))
+    .collect()
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -5,6 +5,7 @@ mod alidns;
 mod faults;
 mod installation;
 mod reading;
+mod version_3;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
