@@ -9,30 +9,30 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::code::{self, Code};
+use super::credentials::Credentials;
 use super::error::{Cause, Refusal};
 use super::named_time::named_time;
 use super::parameters::Parameters;
 use super::scrub::{MESSAGE_LIMIT, Scrubber};
 use crate::net::Answer;
-use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// No more than this is kept of a code, a request id or the name of a permission, in bytes.
 const WORD_LIMIT: usize = 128;
 
-/// Reads an answer that arrived at `now`. `sent` are all parameters of the request and `key` what
-/// it was signed with; their secrets are taken out of everything that is kept of a refusal.
+/// Reads an answer that arrived at `now`. `sent` are the parameters of the request and `credentials`
+/// what it was signed with; their secrets are taken out of everything that is kept of a refusal.
 pub(super) fn read(
     answer: &Answer,
     now: Timestamp,
     sent: &Parameters,
-    key: &Secret,
+    credentials: &Credentials,
 ) -> Result<Value, Cause> {
     let text = String::from_utf8_lossy(&answer.body);
     let body = Body::parse(text.trim_start_matches('\u{feff}').trim());
     let named_time = named_time(&answer.headers, now);
     if let Some(code) = body.word("Code").filter(|code| !is_success(code)) {
-        let scrubber = Scrubber::new(sent.secrets().chain([key]));
+        let scrubber = Scrubber::new(sent.secrets().chain(credentials.secrets()));
         let word = |text: String| scrubber.clean(&text, WORD_LIMIT);
         return Err(Cause::Refused(Box::new(Refusal {
             status: answer.status,

@@ -1,13 +1,13 @@
 //! The settings of a cloud, and the one signed call.
 //!
-//! Every parameter goes into the body of a POST; the URL holds none, so no proxy's log can ever
-//! hold a private key. One call is one attempt with a nonce and a time of its own.
+//! One call is one attempt, but for a clock that is wrong: what was refused for its time alone was not
+//! performed, and the refusal tells the right time, so it is signed anew and sent once more. Every
+//! attempt has a nonce and a time of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
@@ -15,11 +15,12 @@ use zeroize::Zeroizing;
 use super::action::{Action, Service};
 use super::answer;
 use super::code::Code;
-use super::credentials::{CredentialSource, Credentials};
+use super::credentials::CredentialSource;
 use super::error::{ApiError, Cause};
 use super::parameters::Parameters;
 use super::rate::{Limiter, Rate};
-use super::sign;
+use super::request::{Attempt, Headers};
+use super::sign::Signature;
 use crate::certificate::hex;
 use crate::clock::Clock;
 use crate::net::{self, ClockReading, Network, NetworkError};
@@ -35,6 +36,8 @@ pub struct Cloud {
     pub name: String,
     /// What its calls are signed with.
     pub credentials: CredentialSource,
+    /// How they are signed.
+    pub signature: Signature,
     /// Where its calls go.
     pub endpoints: Endpoints,
     /// How many there are a second.
@@ -149,7 +152,7 @@ impl Client {
         self.observed().reading
     }
 
-    /// How many calls ended how, since the client was made: the action, how it ended and the count.
+    /// How many attempts ended how, since the client was made: the action, how it ended and the count.
     /// `OK` is a success; a refusal counts under its code as the table spells it, or as `unknown`, so
     /// that the other side cannot make ever more of them; the rest as in [`ApiError::label`].
     pub fn calls(&self) -> Vec<(Action, String, u64)> {
@@ -160,25 +163,19 @@ impl Client {
             .collect()
     }
 
-    /// Makes one call and returns the JSON object of a success.
+    /// Makes one call and returns the JSON object of a success. A call that is refused because of our
+    /// clock is made once more with the other side's time.
     pub(super) async fn call(
         &self,
         action: Action,
         parameters: Parameters,
     ) -> Result<Value, ApiError> {
-        let result = self
-            .attempt(action, parameters)
-            .await
-            .map_err(|cause| self.error(action, cause));
-        let outcome = match &result {
-            Ok(_) => "OK".to_owned(),
-            Err(error) => error
-                .code()
-                .map_or_else(|| error.label(), |code| code.as_str().to_owned()),
-        };
-        let mut observed = self.observed();
-        *observed.calls.entry((action, outcome)).or_default() += 1;
-        result
+        match self.attempt(action, &parameters).await {
+            Err(error) if error.code() == Some(Code::TimestampExpired) && self.knows_better() => {
+                self.attempt(action, &parameters).await
+            }
+            result => result,
+        }
     }
 
     /// Reads a whole list, page by page, and keeps what `read` makes of its items.
@@ -226,21 +223,45 @@ impl Client {
         self.error(action, cause)
     }
 
-    async fn attempt(&self, action: Action, parameters: Parameters) -> Result<Value, Cause> {
+    /// Signs and sends once, and counts how that ended.
+    async fn attempt(&self, action: Action, parameters: &Parameters) -> Result<Value, ApiError> {
+        let result = self
+            .send(action, parameters)
+            .await
+            .map_err(|cause| self.error(action, cause));
+        let outcome = match &result {
+            Ok(_) => "OK".to_owned(),
+            Err(error) => error
+                .code()
+                .map_or_else(|| error.label(), |code| code.as_str().to_owned()),
+        };
+        *self.observed().calls.entry((action, outcome)).or_default() += 1;
+        result
+    }
+
+    async fn send(&self, action: Action, parameters: &Parameters) -> Result<Value, Cause> {
         let credentials = self.cloud.credentials.read().map_err(Cause::Credentials)?;
         // Before it is signed: what is signed is the time of sending.
         self.limiter
             .turn(&credentials.access_key_id, action, self.cloud.rate)
             .await;
-        let sent = self.with_public_parameters(action, parameters, &credentials);
-        let form = sign::signed_form("POST", sent.iter(), &credentials.access_key_secret);
-        let request = self.request(action, form).map_err(Cause::Network)?;
+        let attempt = Attempt {
+            action,
+            endpoint: self.cloud.endpoints.of_service(action.service()),
+            nonce: nonce(),
+            time: self.signing_time(),
+        };
+        let url = attempt.endpoint.clone();
+        let signed = attempt.sign(self.cloud.signature, parameters, &credentials);
+        let request = self
+            .http_request(url, &signed.headers, signed.form)
+            .map_err(Cause::Network)?;
         let answer = net::exchange(&self.http, request)
             .await
             .map_err(Cause::Network)?;
         let now = self.clock.now();
         self.observe_date(&answer.headers, now);
-        let result = answer::read(&answer, now, &sent, &credentials.access_key_secret);
+        let result = answer::read(&answer, now, &signed.parameters, &credentials);
         if let Err(Cause::Refused(refusal)) = &result
             && refusal.code == Code::TimestampExpired
         {
@@ -249,40 +270,33 @@ impl Client {
         result
     }
 
-    /// Adds what every call has ("public parameters", signature version 1.0).
-    fn with_public_parameters(
+    fn http_request(
         &self,
-        action: Action,
-        parameters: Parameters,
-        credentials: &Credentials,
-    ) -> Parameters {
-        let parameters = parameters
-            .with("AccessKeyId", &credentials.access_key_id)
-            .with("Action", action.as_str())
-            .with("Format", "JSON")
-            .with("SignatureMethod", sign::METHOD)
-            .with("SignatureNonce", nonce())
-            .with("SignatureVersion", sign::VERSION)
-            .with("Timestamp", self.signing_time().to_iso_seconds())
-            .with("Version", action.service().version());
-        match &credentials.security_token {
-            Some(token) => parameters.with_secret("SecurityToken", token.clone()),
-            None => parameters,
-        }
-    }
-
-    fn request(
-        &self,
-        action: Action,
+        url: Url,
+        headers: &Headers,
         form: Zeroizing<String>,
     ) -> Result<reqwest::Request, NetworkError> {
-        let url = self.cloud.endpoints.of_service(action.service());
-        self.http
-            .post(url.clone())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        let request = headers
+            .iter()
+            .fold(self.http.post(url), |request, (name, value)| {
+                request.header(*name, value.as_str())
+            });
+        let mut request = request
             .body(Bytes::from_owner(form))
             .build()
-            .map_err(NetworkError::Setup)
+            .map_err(NetworkError::Setup)?;
+        // Kept out of what the HTTP client logs.
+        for name in ["authorization", "x-acs-security-token"] {
+            if let Some(value) = request.headers_mut().get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
+        Ok(request)
+    }
+
+    /// Whether the other side has ever told its time, so that ours can be corrected.
+    fn knows_better(&self) -> bool {
+        self.observed().reading.is_some()
     }
 
     /// Our time; once it was refused, our time corrected by the difference that the last answer

@@ -169,8 +169,8 @@ codes! {
     InvalidSignatureMethod      "InvalidSignatureMethod"                Cloud: Bug, Operator;
     TimestampFormat             "InvalidTimeStamp.Format"               Cloud: Bug, Operator;
     IllegalTimestamp            "IllegalTimestamp"                      Cloud: Bug, Operator;
-    /// The client then signs with the other side's time; if that does not help, somebody must
-    /// set the clock.
+    /// The client has then signed anew with the other side's time, once; if that did not help,
+    /// somebody must set the clock.
     TimestampExpired            "InvalidTimeStamp.Expired"              Cloud: Refresh, Operator;
     /// Every call has a nonce of its own, so the network sent this one twice: the first copy
     /// arrived.

@@ -22,6 +22,13 @@ pub struct Credentials {
     pub security_token: Option<Secret>,
 }
 
+impl Credentials {
+    /// What must not be seen.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.access_key_secret).chain(&self.security_token)
+    }
+}
+
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {

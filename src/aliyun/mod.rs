@@ -9,11 +9,12 @@
 //! | [`error`] | why a call failed, and the failure that it amounts to |
 //! | [`credentials`] | access keys and where they come from |
 //! | [`rate`] | the limiter ahead of the APIs |
-//! | `sign` | the signature, pure |
+//! | `request` | one request as it is sent, pure |
+//! | `sign` | the signatures, pure |
 //!
-//! Every method tries **once** and reports. A call waits for its turn, so that the account's limit is
-//! kept, and for nothing else; nothing here repeats or stores anything or knows what a certificate is
-//! due for.
+//! Every method tries **once** and reports, but for what [`client`] says of a wrong clock. A call waits
+//! for its turn, so that the account's limit is kept, and for nothing else; nothing here stores
+//! anything or knows what a certificate is due for.
 
 pub mod action;
 pub mod alidns;
@@ -25,6 +26,7 @@ pub mod error;
 mod named_time;
 mod parameters;
 pub mod rate;
+mod request;
 mod scrub;
 mod sign;
 #[cfg(test)]
@@ -37,3 +39,4 @@ pub use code::Code;
 pub use credentials::{CredentialSource, Credentials, CredentialsError};
 pub use error::{ApiError, Cause, Refusal};
 pub use rate::{Limiter, Rate};
+pub use sign::Signature;

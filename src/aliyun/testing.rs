@@ -14,6 +14,7 @@ use url::Url;
 use super::client::{Client, Cloud, Endpoints};
 use super::credentials::CredentialSource;
 use super::rate::{Limiter, Rate};
+use super::sign::Signature;
 use crate::certificate::pem_block;
 use crate::clock::Clock;
 use crate::net::Network;
@@ -87,6 +88,12 @@ impl Request {
             .into_owned()
             .collect()
     }
+
+    /// The value of a header, by its lower-case name.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| *found == name).unwrap().1
+    }
 }
 
 /// A client whose calls go to a scripted server.
@@ -101,11 +108,20 @@ impl Bench {
     /// A client with a static access key; the server answers one request with each reply and is
     /// gone afterwards.
     pub(super) fn new(replies: Vec<Reply>) -> Self {
-        Self::with_timeout(replies, Duration::from_secs(30))
+        Self::signing(Signature::HmacSha1, replies)
+    }
+
+    /// The same with another signature.
+    pub(super) fn signing(signature: Signature, replies: Vec<Reply>) -> Self {
+        Self::with(replies, Duration::from_secs(30), signature)
     }
 
     /// The same with a client that does not wait for long.
     pub(super) fn with_timeout(replies: Vec<Reply>, timeout: Duration) -> Self {
+        Self::with(replies, timeout, Signature::HmacSha1)
+    }
+
+    fn with(replies: Vec<Reply>, timeout: Duration, signature: Signature) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         std::fs::write(&secret, KEY_SECRET).unwrap();
@@ -118,6 +134,7 @@ impl Bench {
         let cloud = Cloud {
             name: "default".into(),
             credentials,
+            signature,
             endpoints: Endpoints {
                 alidns: endpoint.clone(),
                 vod: endpoint,

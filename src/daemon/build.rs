@@ -171,7 +171,10 @@ fn digest(config: &Config, certificate: &CertificateConfig, installation: &str) 
         clouds.extend(solver.map(SolverSettings::cloud));
     }
     for cloud in clouds.iter().filter_map(|name| config.clouds.get(*name)) {
-        parts.push(format!("{} {:?}", cloud.name, cloud.endpoints));
+        parts.push(format!(
+            "{} {:?} {:?}",
+            cloud.name, cloud.signature, cloud.endpoints
+        ));
         parts.push(credentials_digest(cloud));
     }
     // As a list in JSON no two lists look alike.
@@ -237,6 +240,11 @@ mod tests {
                 "an endpoint",
                 "\n[clouds.other]",
                 "\nendpoints = { vod = \"https://vod.ap-southeast-1.aliyuncs.com\" }\n[clouds.other]",
+            ),
+            (
+                "a signature",
+                "\n[clouds.other]",
+                "\nsignature = \"acs3-hmac-sha256\"\n[clouds.other]",
             ),
             (
                 "a resolver",

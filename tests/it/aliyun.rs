@@ -8,7 +8,7 @@ use vodcertd::aliyun::alidns::{RecordId, Zone};
 use vodcertd::aliyun::vod::{
     CertName, CertRegion, DomainStatus, Env, Https, SetCertificate, StoredCertificate,
 };
-use vodcertd::aliyun::{ApiError, Client, Code, Limiter};
+use vodcertd::aliyun::{ApiError, Client, Code, Limiter, Signature};
 use vodcertd::certificate::{Chain, Fingerprint};
 use vodcertd::clock::Clock;
 use vodcertd::name::AccelerationDomain;
@@ -17,12 +17,13 @@ use vodcertd::retry::{Class, Scope};
 use vodcertd::secret::Secret;
 use vodcertd::time::Timestamp;
 use vodcertd_sandbox::forge::{self, Forged, KeyKind, Validity};
-use vodcertd_sandbox::gateway::{Disturbance, Fault, Gateway, Refusal, Reupload, Settings};
+use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Gateway, Refusal, Reupload, Settings};
 use vodcertd_sandbox::world::{self, World};
 
 use crate::cloud;
 
 const SET: &str = "SetVodDomainSSLCertificate";
+const EXPIRED: &str = "InvalidTimeStamp.Expired";
 const DOMAIN: &str = "v.example.com";
 const WILDCARD: &str = ".v.example.com";
 const FQDN: &str = "_acme-challenge.v.example.com";
@@ -38,6 +39,10 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::signing(Signature::HmacSha1).await
+    }
+
+    async fn signing(signature: Signature) -> Self {
         let world = World::new();
         world.add_domain(DOMAIN);
         world.add_domain(WILDCARD);
@@ -49,7 +54,7 @@ impl Bench {
             ..Network::default()
         };
         let secret = folder.path().join("secret");
-        let client = cloud::client_with(&gateway, secret, &network);
+        let client = cloud::client_with(&gateway, signature, secret, &network);
         let bench = Self {
             world,
             gateway,
@@ -115,6 +120,8 @@ fn course(error: &ApiError) -> Vec<Class> {
     let failure = error.failure(Clock::System.now());
     failure.course.iter().map(|remedy| remedy.class).collect()
 }
+
+const SIGNATURES: [Signature; 2] = [Signature::HmacSha1, Signature::Acs3HmacSha256];
 
 #[tokio::test]
 async fn a_certificate_is_uploaded_read_back_and_bound_elsewhere_by_its_id() {
@@ -246,38 +253,58 @@ async fn a_zone_is_found_without_the_permission_to_list_zones() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_said_without_the_key_and_a_corrected_one_is_used() {
-    let bench = Bench::start().await;
-    let pair = pair(forge::valid_now());
-    bench.write_secret("wrong");
-    let error = bench.install(&upload(&pair)).await.unwrap_err();
-    assert_eq!(error.code(), Some(Code::SignatureDoesNotMatch));
-    let failure = error.failure(Clock::System.now());
-    assert_eq!(
-        failure.scope,
-        Scope::Cloud {
-            cloud: "default".into()
+    for signature in SIGNATURES {
+        let bench = Bench::signing(signature).await;
+        let pair = pair(forge::valid_now());
+        bench.write_secret("wrong");
+        let error = bench.install(&upload(&pair)).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::SignatureDoesNotMatch));
+        let failure = error.failure(Clock::System.now());
+        let cloud = "default".into();
+        assert_eq!(failure.scope, Scope::Cloud { cloud }, "{signature:?}");
+        assert_eq!(course(&error), [Class::Operator], "{signature:?}");
+        for line in pair.key_pem.lines() {
+            let shown = format!("{error:?} {failure:?}");
+            assert!(!shown.contains(line), "{shown}");
         }
-    );
-    assert_eq!(course(&error), [Class::Operator]);
-    for line in pair.key_pem.lines() {
-        let shown = format!("{error:?} {failure:?}");
-        assert!(!shown.contains(line), "{shown}");
-    }
-    assert_eq!(bench.installed(), None);
+        assert_eq!(bench.installed(), None, "{signature:?}");
 
-    bench.write_secret(Gateway::ACCESS_KEY_SECRET);
-    bench.install(&upload(&pair)).await.unwrap();
+        bench.write_secret(Gateway::ACCESS_KEY_SECRET);
+        bench.install(&upload(&pair)).await.unwrap();
+        let installed = bench.installed();
+        assert_eq!(
+            installed,
+            Some(fingerprint(&pair).to_string()),
+            "{signature:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn version_3_adds_finds_and_deletes_records_too() {
+    let bench = Bench::signing(Signature::Acs3HmacSha256).await;
+    let client = &bench.client;
+    let name = client.zones(&[]).locate(FQDN).await.unwrap().unwrap();
+    let id = client.add_txt(&name, VALUE).await.unwrap();
+    assert_eq!(
+        client.find_txt(&name, VALUE).await.unwrap(),
+        Some(id.clone())
+    );
+    client.delete_record(&id).await.unwrap();
+    assert_eq!(bench.world.records("example.com").len(), 0);
 }
 
 #[tokio::test]
 async fn no_nonce_is_used_twice() {
-    let bench = Bench::start().await;
-    for _ in 0..50 {
-        bench.client.vod_domain_detail(&domain()).await.unwrap();
+    for signature in SIGNATURES {
+        let bench = Bench::signing(signature).await;
+        for _ in 0..50 {
+            bench.client.vod_domain_detail(&domain()).await.unwrap();
+        }
+        let calls = bench.client.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        assert_eq!(calls[0].2, 50);
     }
-    let calls = bench.client.calls();
-    assert_eq!(calls.len(), 1, "{calls:?}");
-    assert_eq!(calls[0].2, 50);
 }
 
 #[tokio::test]
@@ -414,24 +441,46 @@ async fn an_expired_certificate_asks_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_noticed_and_corrected_at_the_next_attempt() {
-    let bench = Bench::start().await;
-    let two_hours = Duration::from_hours(2);
-    bench
-        .gateway
-        .set_clock_offset(two_hours.try_into().unwrap());
-    let pair = pair(forge::valid_now());
-    let error = bench.install(&upload(&pair)).await.unwrap_err();
-    assert_eq!(error.code(), Some(Code::TimestampExpired));
-    assert_eq!(course(&error), [Class::Refresh, Class::Operator]);
-    let reading = bench.client.clock_reading().unwrap();
-    let apart = reading.remote.since(reading.local);
-    assert!(
-        two_hours.abs_diff(apart) < Duration::from_mins(5),
-        "{apart:?}"
-    );
+async fn a_clock_that_is_wrong_is_noticed_and_corrected_at_once() {
+    for signature in SIGNATURES {
+        let bench = Bench::signing(signature).await;
+        let two_hours = Duration::from_hours(2);
+        bench
+            .gateway
+            .set_clock_offset(two_hours.try_into().unwrap());
+        let pair = pair(forge::valid_now());
+        bench.install(&upload(&pair)).await.unwrap();
+        bench.install(&upload(&pair)).await.unwrap();
+        let calls = bench.gateway.calls().of(SET);
+        let codes: Vec<Option<&str>> = calls.iter().map(Call::code).collect();
+        assert_eq!(codes, [Some(EXPIRED), None, None], "{signature:?}");
+        let reading = bench.client.clock_reading().unwrap();
+        let apart = reading.remote.since(reading.local);
+        assert!(
+            two_hours.abs_diff(apart) < Duration::from_mins(5),
+            "{apart:?}"
+        );
+    }
+}
 
-    bench.install(&upload(&pair)).await.unwrap();
+#[tokio::test]
+async fn a_clock_that_stays_refused_is_corrected_once_and_said() {
+    for signature in SIGNATURES {
+        let bench = Bench::signing(signature).await;
+        let expired = Refusal::new(
+            400,
+            EXPIRED,
+            "Specified time stamp or date value is expired.",
+        );
+        let fault = Fault::always(Disturbance::Refuse(expired)).on(SET);
+        bench.gateway.faults().push(fault);
+        let pair = pair(forge::valid_now());
+        let error = bench.install(&upload(&pair)).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::TimestampExpired));
+        assert_eq!(course(&error), [Class::Refresh, Class::Operator]);
+        assert_eq!(bench.gateway.calls().of(SET).len(), 2, "{signature:?}");
+        assert_eq!(bench.installed(), None, "{signature:?}");
+    }
 }
 
 #[tokio::test]

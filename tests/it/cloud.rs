@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use url::Url;
-use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints, Limiter, Rate};
+use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints, Limiter, Rate, Signature};
 use vodcertd::clock::Clock;
 use vodcertd::net::Network;
 use vodcertd::secret::SecretSource;
@@ -18,14 +18,21 @@ use vodcertd_sandbox::gateway::Gateway;
 
 /// A client with the access key that every gateway knows.
 pub(crate) fn client(gateway: &Gateway) -> Client {
-    client_with(gateway, SECRET_FILE.clone(), &Network::default())
+    let signature = Signature::default();
+    client_with(gateway, signature, SECRET_FILE.clone(), &Network::default())
 }
 
 /// The same with the secret in a file of one's own.
-pub(crate) fn client_with(gateway: &Gateway, secret: PathBuf, network: &Network) -> Client {
+pub(crate) fn client_with(
+    gateway: &Gateway,
+    signature: Signature,
+    secret: PathBuf,
+    network: &Network,
+) -> Client {
     // No gateway limits anything unless a test says so.
     let fast = NonZeroU32::new(1000).unwrap();
     let cloud = Cloud {
+        signature,
         rate: Rate {
             install: fast,
             other: fast,
@@ -44,6 +51,7 @@ pub(crate) fn settings(gateway: &Gateway, secret: PathBuf) -> Cloud {
             access_key_id: Gateway::ACCESS_KEY_ID.into(),
             access_key_secret: SecretSource::File(secret),
         },
+        signature: Signature::default(),
         endpoints: Endpoints {
             alidns: url.clone(),
             vod: url,

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::code::Code;
-use super::super::testing::{Bench, KEY_ID, KEY_SECRET, Reply, noon};
+use super::super::sign::{canonical, v1, v3};
+use super::super::testing::{self, Bench, KEY_ID, KEY_SECRET, Reply, noon};
 use super::*;
 use crate::secret::Secret;
 
@@ -35,8 +36,8 @@ async fn everything_is_in_the_body_and_signed() {
     let pairs = form
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    let text = sign::string_to_sign("POST", &sign::canonical(pairs));
-    assert_eq!(sign::signature(&text, &Secret::new(KEY_SECRET)), signature);
+    let text = v1::string_to_sign("POST", &canonical(pairs));
+    assert_eq!(v1::signature(&text, &Secret::new(KEY_SECRET)), signature);
 
     let nonce = form.remove("SignatureNonce").unwrap();
     assert_eq!(nonce.len(), 36);
@@ -55,37 +56,82 @@ async fn everything_is_in_the_body_and_signed() {
     assert_eq!(form, BTreeMap::from(expected));
 }
 
-#[test]
-fn a_token_is_sent_as_a_secret() {
-    let bench = Bench::new(vec![]);
-    let credentials = Credentials {
-        access_key_id: "STS.id".into(),
-        access_key_secret: Secret::new("s"),
-        security_token: Some(Secret::new("CAIS/+token==~*")),
+#[tokio::test]
+async fn version_3_signs_what_the_http_client_sends() {
+    let bench = Bench::signing(Signature::Acs3HmacSha256, vec![Reply::ok(OK)]);
+    call(&bench).await.unwrap();
+    let request = bench.requests().remove(0);
+    assert_eq!(request.line, "POST / HTTP/1.1");
+    let names: Vec<String> = request.form().into_keys().collect();
+    assert_eq!(names, ["DomainName", "SSLPri"]);
+    let authorization = request.header("authorization");
+    let (_, rest) = authorization.split_once("SignedHeaders=").unwrap();
+    let names = rest.split_once(',').unwrap().0.split(';');
+    // From the names that every request signs, so that they live for ever.
+    let signed = SIGNED_HEADERS.map(|name| (name, request.header(name).to_owned().into()));
+    assert!(names.eq(SIGNED_HEADERS), "{authorization}");
+    let expected = v3::Signed {
+        method: "POST",
+        query: "",
+        headers: &signed.into(),
+        content_sha256: &v3::content_sha256(&request.body),
     };
-    let action = Action::DescribeDomains;
-    let sent = bench
-        .client
-        .with_public_parameters(action, Parameters::new(), &credentials);
-    let token = sent.iter().find(|(name, _)| *name == "SecurityToken");
-    assert_eq!(token, Some(("SecurityToken", "CAIS/+token==~*")));
-    let secrets: Vec<&Secret> = sent.secrets().collect();
-    assert_eq!(secrets, [&Secret::new("CAIS/+token==~*")]);
-    assert!(!format!("{sent:?}").contains("CAIS"));
+    let secret = Secret::new(KEY_SECRET);
+    assert_eq!(expected.authorization(KEY_ID, &secret), authorization);
+}
+
+const SIGNED_HEADERS: [&str; 7] = [
+    "content-type",
+    "host",
+    "x-acs-action",
+    "x-acs-content-sha256",
+    "x-acs-date",
+    "x-acs-signature-nonce",
+    "x-acs-version",
+];
+
+#[test]
+fn headers_that_are_secret_are_not_shown() {
+    let bench = Bench::new(vec![]);
+    let headers = ["authorization", "x-acs-security-token"]
+        .map(|name| (name, Zeroizing::new("s3cret".to_owned())));
+    let url = Url::parse("https://vod.example.com").unwrap();
+    let client = &bench.client;
+    let request = client.http_request(url, &headers.into(), Zeroizing::default());
+    let request = request.unwrap();
+    assert_eq!(request.headers()["authorization"], "s3cret");
+    let shown = format!("{:?}", request.headers());
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]
 async fn every_attempt_has_a_nonce_and_a_time_of_its_own() {
-    let bench = Bench::new(vec![Reply::ok(OK), Reply::ok(OK), Reply::ok(OK)]);
-    for second in 0..3 {
-        bench.clock.set(noon() + Duration::from_secs(second));
-        call(&bench).await.unwrap();
+    for signature in [Signature::HmacSha1, Signature::Acs3HmacSha256] {
+        let replies = std::iter::repeat_with(|| Reply::ok(OK)).take(3).collect();
+        let bench = Bench::signing(signature, replies);
+        for second in 0..3 {
+            bench.clock.set(noon() + Duration::from_secs(second));
+            call(&bench).await.unwrap();
+        }
+        let stamps = stamps(&bench, signature);
+        for part in 0..3 {
+            let distinct: BTreeSet<&String> = stamps.iter().map(|stamp| &stamp[part]).collect();
+            assert_eq!(distinct.len(), 3, "{signature:?}: {stamps:?}");
+        }
     }
-    let forms = bench.forms();
-    for field in ["SignatureNonce", "Timestamp", "Signature"] {
-        let distinct: BTreeSet<&String> = forms.iter().map(|form| &form[field]).collect();
-        assert_eq!(distinct.len(), 3, "{field}");
-    }
+}
+
+/// The time, the nonce and the signature of every request.
+fn stamps(bench: &Bench, signature: Signature) -> Vec<[String; 3]> {
+    let stamp = |request: &testing::Request| match signature {
+        Signature::HmacSha1 => {
+            let form = request.form();
+            ["Timestamp", "SignatureNonce", "Signature"].map(|name| form[name].clone())
+        }
+        Signature::Acs3HmacSha256 => ["x-acs-date", "x-acs-signature-nonce", "authorization"]
+            .map(|name| request.header(name).to_owned()),
+    };
+    bench.requests().iter().map(stamp).collect()
 }
 
 #[test]
@@ -193,51 +239,60 @@ async fn both_clocks_are_read_at_every_answer() {
     assert_eq!(bench.client.clock_reading(), Some(reading));
 }
 
+const EXPIRED: &str = "InvalidTimeStamp.Expired";
+const AT_TWO: &[(&str, &str)] = &[("date", "Tue, 24 Nov 2026 14:00:00 GMT")];
+
+fn answer_at_two(status: u16, code: &str) -> Reply {
+    let body = format!(r#"{{"RequestId":"1","Code":"{code}"}}"#);
+    Reply::Answer(status, AT_TWO, body)
+}
+
 #[tokio::test]
-async fn a_clock_that_was_refused_is_corrected_until_it_is_right() {
-    let answer = |status, code: &str, date| {
-        let headers: &'static [_] = match date {
-            "14" => &[("date", "Tue, 24 Nov 2026 14:00:00 GMT")],
-            _ => &[("date", "Tue, 24 Nov 2026 14:00:30 GMT")],
-        };
-        let body = format!(r#"{{"RequestId":"1","Code":"{code}"}}"#);
-        Reply::Answer(status, headers, body)
-    };
-    let bench = Bench::new(vec![
-        answer(200, "OK", "14"),
-        answer(400, "InvalidTimeStamp.Expired", "14"),
-        answer(200, "OK", "14:00:30"),
-        answer(200, "OK", "14:00:30"),
-    ]);
-    let two_hours = Duration::from_hours(2);
-    call(&bench).await.unwrap();
+async fn a_clock_that_was_refused_is_corrected_at_once_until_it_is_right() {
+    for signature in [Signature::HmacSha1, Signature::Acs3HmacSha256] {
+        let replies = vec![
+            answer_at_two(200, "OK"),
+            answer_at_two(400, EXPIRED),
+            answer_at_two(200, "OK"),
+            answer_at_two(200, "OK"),
+            answer_at_two(400, EXPIRED),
+            answer_at_two(200, "OK"),
+        ];
+        let bench = Bench::signing(signature, replies);
+        call(&bench).await.unwrap();
+        call(&bench).await.unwrap();
+        call(&bench).await.unwrap();
+        // The clock is set right: the correction is wrong once, then there is none.
+        bench.clock.set(noon() + Duration::from_hours(2));
+        call(&bench).await.unwrap();
+        let stamps = stamps(&bench, signature);
+        let times: Vec<&str> = stamps.iter().map(|[time, _, _]| &time[11..16]).collect();
+        let expected = ["12:00", "12:00", "14:00", "14:00", "16:00", "14:00"];
+        assert_eq!(times, expected, "{signature:?}");
+        let nonces: BTreeSet<&String> = stamps.iter().map(|[_, nonce, _]| nonce).collect();
+        assert_eq!(nonces.len(), 6, "{signature:?}");
+        let set = Action::SetVodDomainSslCertificate;
+        let expected = [(set, EXPIRED.to_owned(), 2), (set, "OK".to_owned(), 4)];
+        assert_eq!(bench.client.calls(), expected, "{signature:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_stays_refused_is_corrected_once_and_said() {
+    let refusal = || answer_at_two(400, EXPIRED);
+    let bench = Bench::new(vec![refusal(), refusal(), refusal()]);
     let error = call(&bench).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::TimestampExpired));
-    bench.clock.set(noon() + Duration::from_secs(30));
-    call(&bench).await.unwrap();
-    bench
-        .clock
-        .set(noon() + two_hours + Duration::from_secs(30));
-    // The clock is set right by two hours: the correction is wrong once, then there is none.
-    call(&bench).await.unwrap();
-    let signed: Vec<String> = bench
-        .forms()
-        .into_iter()
-        .map(|mut form| form.remove("Timestamp").unwrap())
-        .collect();
-    assert_eq!(
-        signed,
-        [
-            "2026-11-24T12:00:00Z",
-            "2026-11-24T12:00:00Z",
-            "2026-11-24T14:00:30Z",
-            "2026-11-24T16:00:30Z",
-        ]
-    );
-    assert_eq!(
-        bench.client.signing_time().to_iso_seconds(),
-        "2026-11-24T14:00:30Z"
-    );
+    assert_eq!(bench.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_clock_that_nothing_is_known_of_is_said_at_once() {
+    let refusal = || Reply::refusal(400, EXPIRED, "Expired.");
+    let bench = Bench::new(vec![refusal(), refusal()]);
+    let error = call(&bench).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::TimestampExpired));
+    assert_eq!(bench.requests().len(), 1);
 }
 
 const PAGES: Pages = Pages {

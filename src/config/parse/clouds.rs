@@ -10,7 +10,7 @@ use url::Url;
 use super::Secrets;
 use super::named::Named;
 use super::values::{self, Meaning, PlainHttp};
-use crate::aliyun::{Cloud, CredentialSource, Endpoints, Rate};
+use crate::aliyun::{Cloud, CredentialSource, Endpoints, Rate, Signature};
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{self, CredentialsTable, Text};
 use crate::config::nearest::nearest;
@@ -33,6 +33,7 @@ pub(super) fn clouds(
     let default = Cloud {
         name: DEFAULT.to_owned(),
         credentials: CredentialSource::Environment,
+        signature: Signature::default(),
         endpoints: Endpoints::of_region(DEFAULT_REGION),
         rate: Rate::default(),
     };
@@ -51,11 +52,16 @@ fn parse(
     written: &file::Cloud,
 ) -> Option<Cloud> {
     let signatures = [
-        ("hmac-sha1", Meaning::Is(())),
-        ("acs3-hmac-sha256", Meaning::NotYet),
+        ("hmac-sha1", Meaning::Is(Signature::HmacSha1)),
+        ("acs3-hmac-sha256", Meaning::Is(Signature::Acs3HmacSha256)),
     ];
-    let signature = written.signature.as_ref();
-    values::word(findings, signature, "signature", &signatures, ());
+    let signature = values::word(
+        findings,
+        written.signature.as_ref(),
+        "signature",
+        &signatures,
+        Signature::default(),
+    );
     let region = region(findings, written.region.as_ref());
     if let Some(text) = &written.region
         && written.endpoints.vod.is_none()
@@ -76,6 +82,7 @@ fn parse(
     Some(Cloud {
         name: name.get_ref().clone(),
         credentials: credentials?,
+        signature,
         endpoints,
         rate: rate(findings, &written.rate),
     })

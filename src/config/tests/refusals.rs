@@ -4,7 +4,7 @@
 use super::{CERTIFICATE, right, short, wrong};
 
 /// Settings at the top of the file.
-const SECTIONS: [(&str, &str); 24] = [
+const SECTIONS: [(&str, &str); 23] = [
     ("language = \"zh\"", "language \"zh\""),
     ("[store]\nurl = \"postgres://db/vod\"", "PostgreSQL"),
     ("[store]\nplaintext_keys = true", "`plaintext_keys`"),
@@ -23,10 +23,6 @@ const SECTIONS: [(&str, &str); 24] = [
     (
         "[issuers.zerossl]",
         "\"zerossl\" takes only accounts with an external account binding (`eab`), which",
-    ),
-    (
-        "[clouds.a]\nsignature = \"acs3-hmac-sha256\"",
-        "signature \"acs3-hmac-sha256\"",
     ),
     (
         "[clouds.a]\ncredentials = { ecs_role = \"a\" }",

@@ -79,7 +79,7 @@ signature = "hmac-sha256"
         &[
             r#"2:10 "cn shanghai" is not a region (regions are written as "cn-shanghai" or "ap-southeast-1")"#,
             r#"3:15 "chian" is no source of credentials (did you mean "chain"?)"#,
-            r#"4:13 "hmac-sha256" is no signature (did you mean "hmac-sha1"? possible: "hmac-sha1")"#,
+            r#"4:13 "hmac-sha256" is no signature (did you mean "hmac-sha1"? possible: "hmac-sha1", "acs3-hmac-sha256")"#,
         ],
     ),
     (

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{AlidnsSettings, SolverSettings};
 use super::right;
-use crate::aliyun::{CredentialSource, Endpoints};
+use crate::aliyun::{CredentialSource, Endpoints, Signature};
 use crate::certificate::KeyType;
 use crate::keys::KeyFormat;
 use crate::renewal::{OnDrift, RenewPolicy};
@@ -126,6 +126,7 @@ fn clouds_have_credentials_endpoints_and_rates() {
         credentials = { access_key_id = "LTAI", access_key_secret_file = "env:SECRET" }
         rate = { install = 7 }
         [clouds.b]
+        signature = "acs3-hmac-sha256"
         endpoints = { vod = "http://127.0.0.1:8080" }
         [[certificates]]
         names = ["v.example.com"]
@@ -145,8 +146,10 @@ fn clouds_have_credentials_endpoints_and_rates() {
         (rate.install.get(), rate.other.get())
     };
     assert_eq!((rates("default"), rates("a")), ((30, 10), (7, 10)));
+    assert_eq!(config.clouds["default"].signature, Signature::HmacSha1);
     let a = &config.clouds["a"];
     assert_eq!(a.name, "a");
+    assert_eq!(a.signature, Signature::HmacSha1);
     assert_eq!(a.endpoints, Endpoints::of_region("ap-southeast-1"));
     let expected = CredentialSource::Static {
         access_key_id: "LTAI".into(),
@@ -155,6 +158,7 @@ fn clouds_have_credentials_endpoints_and_rates() {
     assert_eq!(a.credentials, expected);
     let b = &config.clouds["b"];
     assert_eq!(b.credentials, CredentialSource::Environment);
+    assert_eq!(b.signature, Signature::Acs3HmacSha256);
     assert_eq!(b.endpoints.vod.as_str(), "http://127.0.0.1:8080/");
     assert_eq!(
         b.endpoints.alidns,

@@ -182,12 +182,15 @@ impl Write for Log {
     }
 }
 
+const SIGNATURES: [&str; 2] = ["hmac-sha1", "acs3-hmac-sha256"];
+
 /// A certificate whose target lies in a cloud with credentials from the environment.
-async fn scene_of_the_environment() -> Scene {
+async fn scene_of_the_environment(signature: &str) -> Scene {
     let mut scene = scene().await;
     let gateway = scene.gateway.url().to_owned();
     scene.set_certificates(&format!(
-        "[clouds.temporary]\ncredentials = \"chain\"\nendpoints = {{ vod = \"{gateway}\" }}\n\
+        "[clouds.temporary]\ncredentials = \"chain\"\nsignature = \"{signature}\"\n\
+         endpoints = {{ vod = \"{gateway}\" }}\n\
          {ONE}[[certificates.targets]]\ncloud = \"temporary\"\n"
     ));
     let key = AccessKey::temporary("STS.id", "temporary secret", "the right token");
@@ -207,18 +210,26 @@ fn spawn_with_token(scene: &Scene, token: &str) -> Process {
 
 #[tokio::test]
 async fn a_temporary_key_of_the_environment_installs() {
-    let scene = scene_of_the_environment().await;
-    let daemon = spawn_with_token(&scene, "the right token");
-    scene.until_seen("video", 1).await;
-    assert!(daemon.terminate().await);
-    assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 1));
-    scene.gateway.calls().assert_no_key_in_url();
+    for signature in SIGNATURES {
+        let scene = scene_of_the_environment(signature).await;
+        let daemon = spawn_with_token(&scene, "the right token");
+        scene.until_seen("video", 1).await;
+        assert!(daemon.terminate().await);
+        let done = (scene.orders_at_ca(), scene.installs());
+        assert_eq!(done, (1, 1), "{signature}");
+        scene.gateway.calls().assert_no_key_in_url();
+    }
 }
 
 #[tokio::test]
 async fn a_temporary_key_with_a_wrong_token_waits_for_a_person() {
-    let scene = scene_of_the_environment().await;
-    let daemon = spawn_with_token(&scene, "the wrong token");
+    for signature in SIGNATURES {
+        refuse_a_wrong_token(&scene_of_the_environment(signature).await).await;
+    }
+}
+
+async fn refuse_a_wrong_token(scene: &Scene) {
+    let daemon = spawn_with_token(scene, "the wrong token");
     // Read anew once, then a person must act.
     scene.until_told("video", "read-back-failed", 2).await;
     scene.until_at_rest("video").await;

@@ -1,38 +1,28 @@
-//! The signature of RPC requests, version 1.0 with HMAC-SHA1 (Alibaba Cloud, "RPC signature").
+//! The signatures of RPC requests (Alibaba Cloud, "request structure and signature").
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`v1`] | version 1.0 with HMAC-SHA1: every parameter is signed and one of them is the signature |
+//! | [`v3`] | ACS3-HMAC-SHA256: headers and the hash of the body are signed, the signature is a header |
 //!
 //! Pure: names, values and a secret in, text out. Which parameters a request has, the nonce and the
 //! time are the caller's; nothing here sends anything. What holds parameter values is wiped when
 //! dropped, because one of them may be a private key.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha1::Sha1;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+pub(super) mod v1;
+pub(super) mod v3;
 
-/// The value of the `SignatureMethod` parameter.
-pub(super) const METHOD: &str = "HMAC-SHA1";
-
-/// The value of the `SignatureVersion` parameter.
-pub(super) const VERSION: &str = "1.0";
-
-/// Signs the parameters of a request with the HTTP method `method` and writes them as a form, the
-/// signature included.
-pub(super) fn signed_form<'a>(
-    method: &str,
-    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
-    secret: &Secret,
-) -> Zeroizing<String> {
-    let canonical = canonical(parameters);
-    let signature = percent_encode(&signature(&string_to_sign(method, &canonical), secret));
-    let parts = [canonical.as_str(), "&Signature=", &signature];
-    let mut form = with_capacity(parts.iter().map(|part| part.len()).sum());
-    for part in parts {
-        form.push_str(part);
-    }
-    form
+/// How the calls of a cloud are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signature {
+    /// Version 1.0 with HMAC-SHA1, in the parameters.
+    #[default]
+    HmacSha1,
+    /// Version 3, ACS3-HMAC-SHA256, in the headers. Of the body only the hash is signed, so a gateway
+    /// that shows what it signed shows no private key.
+    Acs3HmacSha256,
 }
 
 /// The canonical form of parameters: sorted by name in byte order, names and values
@@ -56,29 +46,6 @@ pub(super) fn canonical<'a>(
         percent_encode_into(&mut canonical, value);
     }
     canonical
-}
-
-/// The text that is signed: the method, the path (always `/`) and the canonical parameters, the
-/// last two percent-encoded, joined with `&`. Host and headers are not part of it.
-pub(super) fn string_to_sign(method: &str, canonical: &str) -> Zeroizing<String> {
-    const PATH: &str = "&%2F&";
-    let mut text = with_capacity(method.len() + PATH.len() + encoded_limit(canonical));
-    text.push_str(method);
-    text.push_str(PATH);
-    percent_encode_into(&mut text, canonical);
-    text
-}
-
-/// The signature: HMAC-SHA1 of the text, keyed with the access key secret and a `&`, in base64.
-pub(super) fn signature(string_to_sign: &str, secret: &Secret) -> String {
-    let secret = secret.expose();
-    let mut key = with_capacity(secret.len() + 1);
-    key.push_str(secret);
-    key.push('&');
-    let mut mac =
-        Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(string_to_sign.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// Percent-encodes the UTF-8 of a text; only `A-Z a-z 0-9 - _ . ~` stay as they are (RFC 3986
