@@ -139,10 +139,10 @@ fetch_from_sid() {
         apt-get update -qq && apt-get download -qq "$package"
     ) || die "cannot fetch $package from $mirror; try again, $hint"
 
-    dpkg-deb -x "$scratch/$package"_*.deb "$scratch/root"
-    install -D -m 755 "$scratch/root/usr/bin/$program" "$tools/usr/bin/$program.new"
+    dpkg-deb -x "$scratch/$package"_*.deb "$scratch/unpacked"
+    install -D -m 755 "$scratch/unpacked/usr/bin/$program" "$tools/usr/bin/$program.new"
     mv "$tools/usr/bin/$program.new" "$tools/usr/bin/$program"
-    install -D -m 644 "$scratch/root/usr/share/doc/$package/copyright" \
+    install -D -m 644 "$scratch/unpacked/usr/share/doc/$package/copyright" \
         "$tools/usr/share/doc/$package/copyright"
     say "unpacked $program $(dpkg-deb -f "$scratch/$package"_*.deb Version)"
     rm -rf "$scratch"
