@@ -1,12 +1,15 @@
 //! The cloud and its edge fail: late, never, by refusal. Nothing loops hot, no order is spent on it,
 //! and who asks is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vodcertd::clock::Clock;
 use vodcertd::renewal::TargetRecord;
 use vodcertd::retry::Scope;
 use vodcertd::status::{Snapshot, TargetState};
+use vodcertd::store::DeadlineRow;
+use vodcertd::time::Timestamp;
 use vodcertd_sandbox::edge::Breakage;
 use vodcertd_sandbox::gateway::{Disturbance, Fault, RawAnswer, Refusal};
 use vodcertd_sandbox::world::RecordKind;
@@ -203,6 +206,22 @@ async fn an_edge_is_looked_at_where_the_name_leads_and_led_during_the_attempt() 
 
 // --- rate limits ---
 
+/// When the cloud, which named a time, may be given anything again.
+async fn installs_open_at(scene: &Scene) -> Timestamp {
+    let scope = Scope::CloudAction {
+        cloud: "default".to_owned(),
+        action: SET.to_owned(),
+    };
+    deadlines(scene).await[&scope.key().unwrap()].deadline.until
+}
+
+async fn deadlines(scene: &Scene) -> BTreeMap<String, DeadlineRow> {
+    let store = scene.read_store().await.unwrap();
+    let deadlines = store.deadlines().await.unwrap();
+    store.close().await;
+    deadlines
+}
+
 /// A proxy, or the gateway itself, says so without a code.
 #[tokio::test]
 async fn a_page_that_names_a_time_holds_the_action_until_then() {
@@ -215,12 +234,7 @@ async fn a_page_that_names_a_time_holds_the_action_until_then() {
         scene.until_told("video", "install-failed", 1).await;
         scene.until_at_rest("video").await;
         daemon.stop().await;
-        let scope = Scope::CloudAction {
-            cloud: "default".to_owned(),
-            action: SET.to_owned(),
-        };
-        let deadlines = scene.read_store().await.unwrap().deadlines().await;
-        let until = deadlines.unwrap()[&scope.key().unwrap()].deadline.until;
+        let until = installs_open_at(&scene).await;
         let left = until.since(Clock::System.now());
         assert!(left > MINUTE * 19 && left <= MINUTE * 20, "{left:?}");
         assert_eq!(scene.stored("video").await.unwrap().due_at, until);
@@ -247,12 +261,7 @@ async fn a_throttled_install_waits_for_the_named_time_over_a_restart_and_for_all
     scene.until_told("video", "install-failed", 1).await;
     scene.until_at_rest("video").await;
     daemon.stop().await;
-    let scope = Scope::CloudAction {
-        cloud: "default".to_owned(),
-        action: SET.to_owned(),
-    };
-    let deadlines = scene.read_store().await.unwrap().deadlines().await;
-    let until = deadlines.unwrap()[&scope.key().unwrap()].deadline.until;
+    let until = installs_open_at(&scene).await;
     let left = until.since(Clock::System.now());
     assert!(left > MINUTE * 19 && left <= pause, "{left:?}");
     assert_eq!(scene.stored("video").await.unwrap().due_at, until);
@@ -371,16 +380,7 @@ async fn targets_that_may_not_be_read_do_not_wait_for_each_other() {
     scene.until_at_rest("video").await;
     daemon.stop().await;
     assert_eq!(scene.gateway.calls().of(question).len(), 3);
-    assert!(
-        scene
-            .read_store()
-            .await
-            .unwrap()
-            .deadlines()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(deadlines(&scene).await.is_empty());
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 3));
 }
 

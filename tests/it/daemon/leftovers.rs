@@ -17,8 +17,14 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// An order under way whose proof is published, but not seen.
 async fn unproven() -> Scene {
+    let scene = unproven_of(ONE).await;
+    assert_eq!(scene.proofs(), 1);
+    scene
+}
+
+async fn unproven_of(certificates: &str) -> Scene {
     let scene = Scene::builder(&["v.example.com", "w.example.com"])
-        .certificates(ONE)
+        .certificates(certificates)
         .propagation("1s")
         .start()
         .await;
@@ -27,7 +33,6 @@ async fn unproven() -> Scene {
     scene.until_told("video", "order-failed", 1).await;
     scene.until_at_rest("video").await;
     daemon.stop().await;
-    assert_eq!(scene.proofs(), 1);
     scene
 }
 
@@ -99,15 +104,8 @@ async fn an_order_with_a_name_in_no_zone_leaves_no_proof() {
 
 #[tokio::test]
 async fn proofs_are_waited_for_side_by_side() {
-    let scene = Scene::builder(&["v.example.com", "w.example.com"])
-        .certificates(TWO_NAMES)
-        .propagation("1s")
-        .start()
-        .await;
-    scene.dns.set_delay(HOUR);
-    let daemon = scene.run();
-    scene.until_told("video", "order-failed", 1).await;
-    daemon.stop().await;
+    let scene = unproven_of(TWO_NAMES).await;
+    assert_eq!(scene.proofs(), 2);
     let (code, message) = failure_of_order(&scene).await;
     assert_eq!(code, "proof-not-seen");
     let others = "; the like at 1 more";

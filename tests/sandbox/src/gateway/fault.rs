@@ -170,21 +170,14 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, Method, Uri};
-
     use super::*;
-
-    fn request(uri: &'static str) -> Request {
-        let uri = Uri::from_static(uri);
-        Request::read(Method::GET, &uri, &HeaderMap::new(), b"")
-    }
 
     #[test]
     fn the_first_fault_that_fits_is_played_as_often_as_asked() {
         let faults = Faults::default();
         faults.push(Fault::times(2, Disturbance::HangUp).on("A"));
         faults.push(Fault::always(Disturbance::bad_gateway()).for_domain("x"));
-        let played = |uri| faults.take(&request(uri));
+        let played = |uri| faults.take(&Request::get(uri));
         assert_eq!(played("/?Action=B"), None);
         assert_eq!(played("/?Action=A"), Some(Disturbance::HangUp));
         assert_eq!(played("/?Action=A&DomainName=x"), Some(Disturbance::HangUp));

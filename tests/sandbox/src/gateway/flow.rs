@@ -59,14 +59,7 @@ impl FlowControl {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, Method, Uri};
-
     use super::*;
-
-    fn request(uri: &'static str) -> Request {
-        let uri = Uri::from_static(uri);
-        Request::read(Method::GET, &uri, &HeaderMap::new(), b"")
-    }
 
     #[test]
     fn what_is_too_much_within_any_second_is_throttled() {
@@ -74,7 +67,7 @@ mod tests {
         flow.limit("A", 2, Duration::from_secs(1));
         let begun = Instant::now();
         let admits = |uri, at| {
-            let admitted = flow.admit(&request(uri), begun + Duration::from_millis(at));
+            let admitted = flow.admit(&Request::get(uri), begun + Duration::from_millis(at));
             admitted.is_ok()
         };
         let passed = [0, 900, 950, 999, 1000, 1100, 1899, 1900]
@@ -89,7 +82,7 @@ mod tests {
     fn a_throttle_is_told_as_one() {
         let flow = FlowControl::default();
         flow.limit("A", 0, Duration::from_secs(1));
-        let refused = flow.admit(&request("/?Action=A"), Instant::now());
+        let refused = flow.admit(&Request::get("/?Action=A"), Instant::now());
         assert_eq!(refused, Err(Refusal::throttled()));
     }
 }

@@ -29,6 +29,12 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// One without a body, for the tests of what looks at a request.
+    #[cfg(test)]
+    pub(super) fn get(uri: &'static str) -> Self {
+        Self::read(Method::GET, &Uri::from_static(uri), &HeaderMap::new(), b"")
+    }
+
     /// Reads a request. A body of another type than a form adds no parameters.
     pub(super) fn read(method: Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
         let query = uri.query().unwrap_or_default();
