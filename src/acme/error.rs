@@ -186,7 +186,7 @@ impl AcmeError {
     /// what was issued. A web page does not tell either: some CAs say 404 and no more, but none says it
     /// in HTML.
     pub fn order_is_gone(&self) -> bool {
-        let Cause::Refused(refusal) = &self.cause else {
+        let Some(refusal) = self.refusal() else {
             return false;
         };
         let denied =
@@ -201,17 +201,8 @@ impl AcmeError {
     /// asked about, or a server in between answered in the CA's place. That something is not found is
     /// believed without a problem document if it is told again and again.
     pub fn leaves_the_order_open(&self) -> bool {
-        let page = match &self.cause {
-            Cause::Refused(refusal) => refusal.problem.is_none() && !refusal.is_not_found(),
-            Cause::Network(_)
-            | Cause::Unintelligible(_)
-            | Cause::OrderInvalid { .. }
-            | Cause::TimedOut { .. }
-            | Cause::NoChallenge(_)
-            | Cause::AccountKey(_)
-            | Cause::Chain(_) => false,
-        };
-        self.was_not_sent() || page
+        let is_page = |refusal: &Refusal| refusal.problem.is_none() && !refusal.is_not_found();
+        self.was_not_sent() || self.refusal().is_some_and(is_page)
     }
 
     /// Whether an order under way, or what belongs to it, was asked for.
@@ -298,8 +289,12 @@ impl AcmeError {
 
     /// Which of the known problems the CA named.
     pub(super) fn problem_type(&self) -> Option<ProblemType> {
+        self.refusal().and_then(Refusal::problem_type)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match &self.cause {
-            Cause::Refused(refusal) => refusal.problem_type(),
+            Cause::Refused(refusal) => Some(refusal),
             Cause::Network(_)
             | Cause::Unintelligible(_)
             | Cause::OrderInvalid { .. }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::retry::Scope;
+
 /// One action of an Alibaba Cloud RPC API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
@@ -69,6 +71,23 @@ impl Action {
     /// anew, to rename or to issue anew.
     pub fn installs(self) -> bool {
         self == Self::SetVodDomainSslCertificate
+    }
+
+    /// What a deadline must not close for calls of these actions of a cloud.
+    pub fn scopes(cloud: &str, actions: &[Self]) -> Vec<Scope> {
+        let whole = Scope::Cloud {
+            cloud: cloud.to_owned(),
+        };
+        let parts = actions.iter().map(|action| action.scope(cloud));
+        std::iter::once(whole).chain(parts).collect()
+    }
+
+    /// All calls of this action of a cloud.
+    pub(super) fn scope(self, cloud: &str) -> Scope {
+        Scope::CloudAction {
+            cloud: cloud.to_owned(),
+            action: self.as_str().to_owned(),
+        }
     }
 }
 

@@ -207,10 +207,7 @@ impl ApiError {
 
     fn scope(&self, about: About) -> Scope {
         let cloud = self.cloud.clone();
-        let action = Scope::CloudAction {
-            cloud: cloud.clone(),
-            action: self.action.to_string(),
-        };
+        let action = self.action.scope(&cloud);
         match (about, self.action.service()) {
             (About::Here | About::Status, _) | (About::Permission, Service::Alidns) => Scope::Here,
             (About::Action, _) | (About::Permission, Service::Vod) => action,

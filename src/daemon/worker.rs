@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use super::chronicle::{self, Told};
 use super::shared::{Job, Shared, Slot};
 use super::{install, order, proof, renewal_info};
-use crate::aliyun;
-use crate::renewal::{Action, Decision, Event, Installed, Record, decide};
-use crate::retry::{Failure, Scope};
+use crate::renewal::{Action, Decision, Event, Record, decide};
+use crate::retry::Failure;
 use crate::store::{LEASE_TTL, Lease, StoreError};
 use crate::time::Timestamp;
 
@@ -233,9 +232,14 @@ impl Worker<'_> {
         }
         let targets = &self.job.spec.targets;
         let settled = match event {
-            Event::Installed { target, installed } => targets
-                .get(target)
-                .map(|spec| called_by(installed, &spec.install_scopes)),
+            Event::Installed { target, installed } => targets.get(target).map(|spec| {
+                let mut scopes = spec.install_scopes.clone();
+                // Only what was listed is bound by its id.
+                if installed.cert_id.is_some() {
+                    scopes.extend(spec.listing_scopes.iter().cloned());
+                }
+                scopes
+            }),
             Event::ReadBack { target, .. } => targets
                 .get(target)
                 .map(|spec| spec.read_back_scopes.clone()),
@@ -257,24 +261,6 @@ impl Worker<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// The scopes that an install has shown to be open. That what is stored was listed is certain only of
-/// one that was bound by its id.
-fn called_by(installed: &Installed, scopes: &[Scope]) -> Vec<Scope> {
-    let list = aliyun::Action::DescribeVodSslCertificateList.as_str();
-    let listed = installed.cert_id.is_some();
-    let is_called = |scope: &&Scope| match scope {
-        Scope::CloudAction { action, .. } => listed || action != list,
-        Scope::Here
-        | Scope::Cloud { .. }
-        | Scope::Ca { .. }
-        | Scope::CaAccount { .. }
-        | Scope::RegisteredDomain { .. }
-        | Scope::Name { .. }
-        | Scope::ExactSet { .. } => true,
-    };
-    scopes.iter().filter(is_called).cloned().collect()
 }
 
 /// A slot at work. When it ends, by whatever way, whoever waits for one is told.

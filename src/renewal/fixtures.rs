@@ -64,6 +64,7 @@ pub(super) fn target_spec() -> TargetSpec {
         on_drift: OnDrift::Repair,
         bind_known: true,
         install_scopes: vec![cloud.clone(), action("SetVodDomainSSLCertificate")],
+        listing_scopes: vec![cloud.clone(), action("DescribeVodSSLCertificateList")],
         read_back_scopes: vec![cloud, action("DescribeVodDomainCertificateInfo")],
     }
 }

@@ -56,6 +56,8 @@ pub struct TargetSpec {
     pub bind_known: bool,
     /// What a deadline must not close for an install.
     pub install_scopes: Vec<Scope>,
+    /// What it must not close besides for an install that looks for what is stored already.
+    pub listing_scopes: Vec<Scope>,
     /// What a deadline must not close for a read-back.
     pub read_back_scopes: Vec<Scope>,
 }

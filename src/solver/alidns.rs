@@ -132,23 +132,11 @@ impl Alidns {
     }
 
     pub(super) fn publication_scopes(&self) -> Vec<Scope> {
-        self.scopes(&Self::PROVING)
+        Action::scopes(&self.client.cloud().name, &Self::PROVING)
     }
 
     pub(super) fn withdrawal_scopes(&self) -> Vec<Scope> {
-        self.scopes(&Self::WITHDRAWING)
-    }
-
-    fn scopes(&self, actions: &[Action]) -> Vec<Scope> {
-        let cloud = &self.client.cloud().name;
-        let parts = actions.iter().map(|action| Scope::CloudAction {
-            cloud: cloud.clone(),
-            action: action.as_str().to_owned(),
-        });
-        let whole = Scope::Cloud {
-            cloud: cloud.clone(),
-        };
-        std::iter::once(whole).chain(parts).collect()
+        Action::scopes(&self.client.cloud().name, &Self::WITHDRAWING)
     }
 
     pub(super) async fn wait(&self, place: &Place, values: &BTreeSet<String>) -> Outcome {

@@ -32,6 +32,7 @@ pub(crate) fn spec(label: &str, name: &str) -> Spec {
         on_drift: OnDrift::Repair,
         bind_known: true,
         install_scopes: Vec::new(),
+        listing_scopes: Vec::new(),
         read_back_scopes: Vec::new(),
     };
     Spec {

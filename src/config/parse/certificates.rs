@@ -9,7 +9,7 @@ use super::named::Named;
 use super::targets::{self, Settings, Taken};
 use super::values::{self, Meaning};
 use super::{issuers, solvers};
-use crate::aliyun::Cloud;
+use crate::aliyun::{Action, Cloud};
 use crate::certificate::KeyType;
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{self, OneOrMany, Text};
@@ -433,6 +433,6 @@ fn proof_scopes(solvers: &BTreeMap<DnsName, String>, known: &Named<SolverSetting
         .collect();
     clouds
         .into_iter()
-        .flat_map(|cloud| targets::scopes(cloud, &Alidns::PROVING))
+        .flat_map(|cloud| Action::scopes(cloud, &Alidns::PROVING))
         .collect()
 }

@@ -17,7 +17,6 @@ use crate::config::file::Text;
 use crate::keys::KeyFormat;
 use crate::name::{AccelerationDomain, DnsName, Label, TargetId, TargetKind};
 use crate::renewal::{LookPolicy, OnDrift, TargetSpec};
-use crate::retry::Scope;
 use crate::target::CertRegion;
 use crate::target::vod::VodSettings;
 
@@ -95,18 +94,6 @@ pub(super) fn of_certificate(
         }
     }
     targets
-}
-
-/// What a deadline must not close for calls of these actions.
-pub(super) fn scopes(cloud: &str, actions: &[Action]) -> Vec<Scope> {
-    let whole = Scope::Cloud {
-        cloud: cloud.to_owned(),
-    };
-    let parts = actions.iter().map(|action| Scope::CloudAction {
-        cloud: cloud.to_owned(),
-        action: action.as_str().to_owned(),
-    });
-    std::iter::once(whole).chain(parts).collect()
 }
 
 fn domains_of(names: &[PlacedName]) -> Vec<Spanned<AccelerationDomain>> {
@@ -303,15 +290,9 @@ impl Settings {
             look: self.look,
             on_drift: self.on_drift,
             bind_known: self.bind_known,
-            install_scopes: scopes(
-                &self.cloud,
-                &[
-                    // What is stored already is looked for and bound.
-                    Action::DescribeVodSslCertificateList,
-                    Action::SetVodDomainSslCertificate,
-                ],
-            ),
-            read_back_scopes: scopes(
+            install_scopes: Action::scopes(&self.cloud, &[Action::SetVodDomainSslCertificate]),
+            listing_scopes: Action::scopes(&self.cloud, &[Action::DescribeVodSslCertificateList]),
+            read_back_scopes: Action::scopes(
                 &self.cloud,
                 &[
                     Action::DescribeVodDomainCertificateInfo,

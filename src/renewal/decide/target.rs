@@ -80,15 +80,9 @@ impl Case<'_> {
     /// another target from what it waits for, nor from its own look, nor put off an order.
     pub(super) fn targets(self) -> Vec<(Haste, Check)> {
         let checks = self.spec.targets.iter().map(|(id, spec)| {
-            let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
-            let at = At {
-                case: self,
-                id,
-                spec,
-                target,
-            };
+            let at = self.at_target(id, spec);
             let check = at.check();
-            (Haste::of(&check, target), check)
+            (Haste::of(&check, at.target), check)
         });
         checks.collect()
     }
@@ -97,21 +91,25 @@ impl Case<'_> {
     /// configured.
     pub(super) fn target_open_at(self, id: &TargetId) -> Option<Timestamp> {
         let (id, spec) = self.spec.targets.get_key_value(id)?;
-        let target = self.record.targets.get(id).unwrap_or(&UNKNOWN);
-        let at = At {
+        let at = self.at_target(id, spec);
+        let asks = at.target.read_back_due && at.may_ask()
+            || at.target.installed.is_none() && at.target.is_unasked(self.now);
+        let holds = match &self.record.issued {
+            Some(issued) if !asks => at.install_holds(at.manner(issued)),
+            Some(_) | None => at.read_back_holds(),
+        };
+        Some(holds.into_iter().flatten().fold(self.now, Timestamp::max))
+    }
+}
+
+impl<'a> Case<'a> {
+    fn at_target(self, id: &'a TargetId, spec: &'a TargetSpec) -> At<'a> {
+        At {
             case: self,
             id,
             spec,
-            target,
-        };
-        let asks = target.read_back_due && at.may_ask()
-            || target.installed.is_none() && target.is_unasked(self.now);
-        let holds = if asks {
-            at.holds(&spec.read_back_scopes, |trouble| !trouble.needs_a_person())
-        } else {
-            at.holds(&spec.install_scopes, |_| false)
-        };
-        Some(holds.into_iter().flatten().fold(self.now, Timestamp::max))
+            target: self.record.targets.get(id).unwrap_or(&UNKNOWN),
+        }
     }
 }
 
@@ -332,29 +330,45 @@ impl At<'_> {
         let action = Action::ReadBack {
             target: self.id.clone(),
         };
-        let holds = self.holds(&self.spec.read_back_scopes, |trouble| {
-            // The question is the same for every generation.
-            !trouble.needs_a_person()
-        });
-        self.case.unless_held_back(action, reason, holds)
+        self.case
+            .unless_held_back(action, reason, self.read_back_holds())
     }
 
-    fn install(self, issued: &Issued, reason: Reason) -> Check {
+    fn read_back_holds(self) -> Vec<Option<Timestamp>> {
+        // The question is the same for every generation.
+        let also = |trouble: &Trouble| !trouble.needs_a_person();
+        self.holds(&self.spec.read_back_scopes, also)
+    }
+
+    fn install_holds(self, manner: Manner) -> Vec<Option<Timestamp>> {
+        let mut scopes = self.spec.install_scopes.clone();
+        if manner.bind {
+            scopes.extend(self.spec.listing_scopes.iter().cloned());
+        }
+        self.holds(&scopes, |_| false)
+    }
+
+    /// How the newest generation is to be installed, as far as that is known.
+    fn manner(self, issued: &Issued) -> Manner {
         let trouble = self.target.trouble.as_ref();
         let own = trouble.filter(|trouble| trouble.generation == Some(issued.generation));
-        let manner = Manner {
+        Manner {
             bind: own.is_some_and(|trouble| trouble.bind)
                 || self.is_stored_elsewhere(issued.generation),
             // A target that wants another form wants it from the next generation as well.
             reformat: trouble.is_some_and(|trouble| trouble.reformat),
             renames: own.map_or(0, |trouble| trouble.renames),
-        };
+        }
+    }
+
+    fn install(self, issued: &Issued, reason: Reason) -> Check {
+        let manner = self.manner(issued);
         let action = Action::Install {
             target: self.id.clone(),
             generation: issued.generation,
             manner,
         };
-        let holds = self.holds(&self.spec.install_scopes, |_| false);
+        let holds = self.install_holds(manner);
         match self.case.unless_held_back(action, reason, holds) {
             Check::Now(_) if self.saw_long_ago() => self.look(self.case.now, Reason::BeforeInstall),
             check @ (Check::Now(_) | Check::NotBefore(..) | Check::Never) => check,

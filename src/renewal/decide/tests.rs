@@ -454,6 +454,9 @@ fn several_targets() {
     record.apply(was_installed(2, now), now);
     record.apply(new_leaf(), now);
     check("what another target stored in the cloud is bound", &spec, &record, &calm(), now, second(true), Reason::NotInstalled);
+    let unlisted = closed(&spec.targets[&other].listing_scopes[1], now + HOUR, now);
+    check("if it may be looked for", &spec, &record, &unlisted, now, sleep(now + HOUR), Reason::Waiting);
+    check("an upload looks for nothing", &spec, &first, &unlisted, now, second(false), Reason::NotInstalled);
     spec.targets.get_mut(&other).unwrap().bind_known = false;
     check("unless each is to be uploaded", &spec, &record, &calm(), now, second(false), Reason::NotInstalled);
     spec.targets.remove(&other);
