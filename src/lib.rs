@@ -50,7 +50,8 @@
 //! - `acme` knows no DNS and `solver` no ACME: `daemon/order/` and `daemon/proof/` introduce them.
 //! - Nothing below `cli`, `daemon/mod.rs` and `daemon/build.rs`, which makes the adapters from their
 //!   settings, imports `config`.
-//! - An adapter tries once and reports. The one ladder of retries is `renewal/backoff.rs`.
+//! - An adapter tries once and reports; only what the protocol itself wants repeated, after a nonce or
+//!   a clock was refused, is sent once more. The one ladder of retries is `renewal/backoff.rs`.
 //! - A private key is never in a URL, a log, an alert, a metric, a page or an error message.
 //!
 //! # Words

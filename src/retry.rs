@@ -1,8 +1,9 @@
 //! What a failure asks of us: the one vocabulary in which every adapter reports and the core
 //! decides.
 //!
-//! An adapter tries **once** and reports; it never waits and never repeats. The core alone counts,
-//! waits and gives up (`renewal/backoff.rs`).
+//! An adapter tries **once** and reports; only what the protocol itself wants repeated, after a nonce or
+//! a clock was refused, is sent once more. The core alone counts, waits and gives up
+//! (`renewal/backoff.rs`).
 
 use std::error::Error;
 use std::fmt;
