@@ -89,6 +89,9 @@ impl Network {
             .timeout(self.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            // Nothing is sent twice but by those who know whether that may be: every call to a cloud has
+            // a nonce of its own.
+            .retry(reqwest::retry::never())
             // Without it every small POST waits for the peer's delayed acknowledgement (40 ms).
             .tcp_nodelay(true);
         let roots: Result<Vec<_>, _> = self

@@ -18,7 +18,7 @@ use super::code::Code;
 use super::credentials::CredentialSource;
 use super::error::{ApiError, Cause};
 use super::parameters::Parameters;
-use super::rate::{Limiter, Rate};
+use super::rate::{self, Limiter, Rate};
 use super::request::{Attempt, Headers};
 use super::sign::Signature;
 use crate::certificate::hex;
@@ -40,7 +40,7 @@ pub struct Cloud {
     pub signature: Signature,
     /// Where its calls go.
     pub endpoints: Endpoints,
-    /// How many there are a second.
+    /// How many calls a second are made.
     pub rate: Rate,
 }
 
@@ -70,8 +70,8 @@ pub struct Client {
 #[derive(Debug, Default)]
 struct Observed {
     reading: Option<ClockReading>,
-    /// A call was refused because of our clock; since then the other side's time is signed.
-    our_clock_is_refused: bool,
+    /// What the last refusal because of our clock said of the time; since then that is signed.
+    their_clock: Option<ClockReading>,
     calls: BTreeMap<(Action, String), u64>,
 }
 
@@ -171,7 +171,10 @@ impl Client {
         parameters: Parameters,
     ) -> Result<Value, ApiError> {
         match self.attempt(action, &parameters).await {
-            Err(error) if error.code() == Some(Code::TimestampExpired) && self.knows_better() => {
+            Err(error)
+                if error.code() == Some(Code::TimestampExpired)
+                    && self.observed().their_clock.is_some() =>
+            {
                 self.attempt(action, &parameters).await
             }
             result => result,
@@ -244,7 +247,8 @@ impl Client {
         // Before it is signed: what is signed is the time of sending.
         self.limiter
             .turn(&credentials.access_key_id, action, self.cloud.rate)
-            .await;
+            .await
+            .map_err(|rate::Closed| Cause::Closed)?;
         let attempt = Attempt {
             action,
             endpoint: self.cloud.endpoints.of_service(action.service()),
@@ -260,14 +264,23 @@ impl Client {
             .await
             .map_err(Cause::Network)?;
         let now = self.clock.now();
-        self.observe_date(&answer.headers, now);
+        let reading = ClockReading::of(&answer.headers, now);
         let result = answer::read(&answer, now, &signed.parameters, &credentials);
+        let mut observed = self.observed();
+        observed.reading = reading.or(observed.reading);
         if let Err(Cause::Refused(refusal)) = &result
             && refusal.code == Code::TimestampExpired
         {
-            self.observed().our_clock_is_refused = true;
+            observed.their_clock = reading;
         }
-        result
+        drop(observed);
+        result.map_err(|cause| {
+            let error = self.error(action, cause);
+            if error.closes_the_action(now) {
+                self.limiter.close(&credentials.access_key_id, action);
+            }
+            error.cause
+        })
     }
 
     fn http_request(
@@ -294,30 +307,12 @@ impl Client {
         Ok(request)
     }
 
-    /// Whether the other side has ever told its time, so that ours can be corrected.
-    fn knows_better(&self) -> bool {
-        self.observed().reading.is_some()
-    }
-
-    /// Our time; once it was refused, our time corrected by the difference that the last answer
-    /// showed. That difference is measured at every answer, so a clock that is set right in the
-    /// meantime is right again one call later.
+    /// Our time; once it was refused, the other side's as it has gone on since. It stands still while the
+    /// machine sleeps, and is refused and read anew then.
     fn signing_time(&self) -> Timestamp {
-        let now = self.clock.now();
-        let observed = self.observed();
-        match observed.reading {
-            Some(reading) if observed.our_clock_is_refused => {
-                let ahead = reading.remote.since(reading.local);
-                let behind = reading.local.since(reading.remote);
-                now + ahead - behind
-            }
-            Some(_) | None => now,
-        }
-    }
-
-    fn observe_date(&self, headers: &http::HeaderMap, local: Timestamp) {
-        if let Some(reading) = ClockReading::of(headers, local) {
-            self.observed().reading = Some(reading);
+        match self.observed().their_clock {
+            Some(reading) => reading.remote + reading.at.elapsed(),
+            None => self.clock.now(),
         }
     }
 

@@ -38,6 +38,10 @@ pub enum Cause {
     /// There is nothing to sign with. Nothing was sent.
     #[error("no credentials")]
     Credentials(#[source] CredentialsError),
+    /// Nothing was sent: while the call waited for its turn the other side refused another one for a
+    /// while.
+    #[error("was not sent, because another one was throttled")]
+    Closed,
     /// There is no answer.
     #[error(transparent)]
     Network(NetworkError),
@@ -85,7 +89,10 @@ impl ApiError {
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.cause {
             Cause::Refused(refusal) => Some(refusal),
-            Cause::Credentials(_) | Cause::Network(_) | Cause::Unreadable { .. } => None,
+            Cause::Credentials(_)
+            | Cause::Closed
+            | Cause::Network(_)
+            | Cause::Unreadable { .. } => None,
         }
     }
 
@@ -107,7 +114,7 @@ impl ApiError {
     /// was lost on its way, replaced by a proxy's, or says that the same call came twice.
     pub fn may_have_happened(&self) -> bool {
         match &self.cause {
-            Cause::Credentials(_) => false,
+            Cause::Credentials(_) | Cause::Closed => false,
             Cause::Network(error) => error.may_have_happened(),
             Cause::Refused(refusal) => refusal.code == Code::SignatureNonceUsed,
             Cause::Unreadable { status, .. } => {
@@ -132,11 +139,19 @@ impl ApiError {
         }
     }
 
+    /// Whether it holds for other calls of this action as well, and passes.
+    pub(super) fn closes_the_action(&self, now: Timestamp) -> bool {
+        let failure = self.failure(now);
+        let passes = matches!(failure.class(1), Class::After | Class::Backoff);
+        failure.scope != Scope::Here && passes
+    }
+
     /// The other side's code as it wrote it, or our own word for what has none (`timeout`,
     /// `http-502`).
     pub fn label(&self) -> String {
         match &self.cause {
             Cause::Credentials(_) => "no-credentials".to_owned(),
+            Cause::Closed => "not-sent".to_owned(),
             Cause::Network(error) => error.code().to_owned(),
             Cause::Refused(refusal) => refusal.code_text.clone(),
             Cause::Unreadable { status, .. } => format!("http-{}", status.as_u16()),
@@ -145,7 +160,7 @@ impl ApiError {
 
     fn named_time(&self) -> Option<Timestamp> {
         match &self.cause {
-            Cause::Credentials(_) | Cause::Network(_) => None,
+            Cause::Credentials(_) | Cause::Closed | Cause::Network(_) => None,
             Cause::Refused(refusal) => refusal.named_time,
             Cause::Unreadable { named_time, .. } => *named_time,
         }
@@ -158,6 +173,11 @@ impl ApiError {
             Cause::Credentials(_) => Rule {
                 about: About::Cloud,
                 course: REFRESH,
+            },
+            // The deadline that the other call has set holds the next attempt back.
+            Cause::Closed => Rule {
+                about: About::Here,
+                course: BACKOFF,
             },
             Cause::Network(NetworkError::Setup(_)) => Rule {
                 about: About::Cloud,

@@ -2,12 +2,15 @@
 //! throttle.
 //!
 //! Alibaba Cloud counts the calls of each action per account and second (30 of
-//! `SetVodDomainSSLCertificate`, says its page). A limit therefore belongs to an account and an
-//! action: reading back takes nothing from installing, and clouds with the same access key share.
-//! Calls leave one by one at even distances; what was not used is not saved up.
+//! `SetVodDomainSSLCertificate`, says its page). Which account an access key belongs to is not told,
+//! so a limit belongs to a key and an action: reading back takes nothing from installing, and clouds
+//! with the same key share. Calls leave one by one at even distances; what was not used is not saved
+//! up. Who waits when the other side refuses a call as one too many does not call: it was decided to
+//! before the other side named a time.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +46,15 @@ type Paces = BTreeMap<(String, Action), Arc<Pace>>;
 /// When the next call of an action may leave. Whoever waits for its slot holds the lock, and the
 /// lock is handed on in the order of asking.
 #[derive(Debug, Default)]
-struct Pace(tokio::sync::Mutex<Next>);
+struct Pace {
+    next: tokio::sync::Mutex<Next>,
+    /// How often the other side has refused calls for a while.
+    closed: AtomicU64,
+}
+
+/// Calls were refused for a while since the turn was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed;
 
 #[derive(Debug, Default)]
 struct Next {
@@ -80,11 +91,22 @@ impl Rate {
 // === impl Limiter ===
 
 impl Limiter {
-    /// Waits until the account of `access_key_id` may call `action`. Callers come in the order in
-    /// which they asked; one that is dropped while it waits uses nothing up.
-    pub(super) async fn turn(&self, access_key_id: &str, action: Action, rate: Rate) {
+    /// Waits until `access_key_id` may call `action`. Callers come in the order in which they asked; one
+    /// that is dropped while it waits, or turned away, uses nothing up.
+    pub(super) async fn turn(
+        &self,
+        access_key_id: &str,
+        action: Action,
+        rate: Rate,
+    ) -> Result<(), Closed> {
         let pace = self.pace(access_key_id, action);
-        pace.turn(rate.distance(action)).await;
+        pace.turn(rate.distance(action)).await
+    }
+
+    /// Turns away everybody who waits to call `action`: the other side refuses it for a while.
+    pub(super) fn close(&self, access_key_id: &str, action: Action) {
+        let pace = self.pace(access_key_id, action);
+        pace.closed.fetch_add(1, Ordering::Relaxed);
     }
 
     fn pace(&self, access_key_id: &str, action: Action) -> Arc<Pace> {
@@ -104,20 +126,27 @@ impl Limiter {
 // === impl Pace ===
 
 impl Pace {
-    async fn turn(&self, distance: Duration) {
-        let mut next = self.0.lock().await;
+    async fn turn(&self, distance: Duration) -> Result<(), Closed> {
+        let closed = self.closed.load(Ordering::Relaxed);
+        let mut next = self.next.lock().await;
         next.distance = next.distance.max(distance);
         let now = Instant::now();
         let slot = next.slot.map_or(now, |slot| slot.max(now));
-        tokio::time::sleep_until(slot).await;
+        if slot > now {
+            tokio::time::sleep_until(slot).await;
+        }
+        if self.closed.load(Ordering::Relaxed) != closed {
+            return Err(Closed);
+        }
         let late = Instant::now().duration_since(slot);
         next.slot = Some(slot + next.distance + late.saturating_sub(CATCH_UP));
+        Ok(())
     }
 
     /// Whether somebody waits, has just come to wait or would have to.
     fn is_busy(self: &Arc<Self>, now: Instant) -> bool {
         let free = |next: &Next| next.slot.is_none_or(|slot| slot <= now);
-        Arc::strong_count(self) > 1 || !self.0.try_lock().is_ok_and(|next| free(&next))
+        Arc::strong_count(self) > 1 || !self.next.try_lock().is_ok_and(|next| free(&next))
     }
 }
 

@@ -19,7 +19,7 @@ fn rate(install: u32, other: u32) -> Rate {
 /// When each of `count` calls, which all ask now, leaves.
 async fn departures(limiter: &Limiter, action: Action, count: usize) -> Vec<Instant> {
     let calls = (0..count).map(|_| async {
-        limiter.turn("id", action, Rate::default()).await;
+        limiter.turn("id", action, Rate::default()).await.unwrap();
         Instant::now()
     });
     futures_util::future::join_all(calls).await
@@ -93,13 +93,13 @@ async fn reading_back_takes_nothing_from_installing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clouds_of_one_account_share_and_the_lower_rate_holds() {
+async fn clouds_with_one_key_share_and_the_lower_rate_holds_once_both_call() {
     let limiter = Limiter::default();
     let last = |id: &'static str, rate: Rate| {
         let limiter = limiter.clone();
         async move {
             for _ in 0..20 {
-                limiter.turn(id, INSTALL, rate).await;
+                limiter.turn(id, INSTALL, rate).await.unwrap();
             }
             Instant::now()
         }
@@ -107,7 +107,7 @@ async fn clouds_of_one_account_share_and_the_lower_rate_holds() {
     let begun = Instant::now();
     let fast = rate(20, 10);
     let (one, two, other) = tokio::join!(last("a", fast), last("a", fast), last("b", fast));
-    assert!(other - begun < SECOND, "another account is not held up");
+    assert!(other - begun < SECOND, "another key is not held up");
     let took = one.max(two) - begun;
     assert!(took >= 39 * SECOND / 20, "{took:?} for 40 at 20/s");
     assert!(took < 40 * SECOND * 100 / 95 / 20, "{took:?}");
@@ -122,7 +122,7 @@ async fn clouds_of_one_account_share_and_the_lower_rate_holds() {
 async fn who_leaves_while_waiting_uses_nothing_up_and_blocks_nobody() {
     let limiter = Limiter::default();
     let turn = || limiter.turn("id", INSTALL, Rate::default());
-    turn().await;
+    turn().await.unwrap();
     let begun = Instant::now();
     {
         // One of them holds the lock, the others wait for it.
@@ -130,9 +130,26 @@ async fn who_leaves_while_waiting_uses_nothing_up_and_blocks_nobody() {
         let mut context = Context::from_waker(Waker::noop());
         assert_eq!(waiting.as_mut().poll(&mut context), Poll::Pending);
     }
-    turn().await;
+    turn().await.unwrap();
     let took = (Instant::now() - begun).as_millis();
     assert!((33..=36).contains(&took), "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_when_the_action_is_closed_is_turned_away() {
+    let limiter = Limiter::default();
+    let turn = || limiter.turn("id", INSTALL, Rate::default());
+    turn().await.unwrap();
+    let waiting = futures_util::future::join_all((0..3).map(|_| turn()));
+    let close = async {
+        limiter.close("id", READ_BACK);
+        limiter.close("another", INSTALL);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        limiter.close("id", INSTALL);
+    };
+    let (turns, ()) = tokio::join!(waiting, close);
+    assert_eq!(turns, [Ok(()), Err(Closed), Err(Closed)]);
+    turn().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,15 +160,18 @@ async fn callers_come_in_the_order_in_which_they_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_that_are_gone_are_forgotten() {
+async fn keys_that_are_gone_are_forgotten() {
     let limiter = Limiter::default();
     for number in 0..100 {
         let id = format!("STS.{number}");
-        limiter.turn(&id, INSTALL, Rate::default()).await;
+        limiter.turn(&id, INSTALL, Rate::default()).await.unwrap();
     }
     let known = || limiter.0.lock().unwrap().len();
     assert_eq!(known(), 100, "each may still be held back");
     tokio::time::advance(SECOND).await;
-    limiter.turn("STS.new", INSTALL, Rate::default()).await;
+    limiter
+        .turn("STS.new", INSTALL, Rate::default())
+        .await
+        .unwrap();
     assert_eq!(known(), 1);
 }

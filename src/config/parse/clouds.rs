@@ -21,7 +21,7 @@ pub(super) const DEFAULT: &str = "default";
 /// VOD's home region.
 const DEFAULT_REGION: &str = "cn-shanghai";
 
-/// Calls a second. No page of Alibaba Cloud that we know names a limit above this.
+/// Calls a second. The calls that the daemon makes often are not allowed more.
 const RATES: RangeInclusive<u64> = 1..=100;
 
 /// All clouds of a file.

@@ -87,8 +87,8 @@ impl Guard {
         locked(&self.keys).remove(id);
     }
 
-    /// Lets a request pass that a known key signed just now and never before.
-    pub(super) fn admit(&self, request: &Request, now: Timestamp) -> Result<(), Refusal> {
+    /// Lets a request pass that a known key signed just now and never before; says which.
+    pub(super) fn admit(&self, request: &Request, now: Timestamp) -> Result<String, Refusal> {
         let presented = match &request.v3 {
             None => Presented::by_v1(request),
             Some(signed) => Presented::by_v3(signed),
@@ -98,7 +98,8 @@ impl Guard {
         require_token(&key, presented.token)?;
         require_fresh(presented.time, now)?;
         presented.require_signature(&key)?;
-        self.spend_nonce(&key.id, presented.nonce)
+        self.spend_nonce(&key.id, presented.nonce)?;
+        Ok(key.id)
     }
 
     fn key(&self, id: &str) -> Result<AccessKey, Refusal> {

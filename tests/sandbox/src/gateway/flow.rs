@@ -1,4 +1,4 @@
-//! Flow control: how many calls of an action an account may make.
+//! Flow control: how many calls of an action an access key may make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -33,16 +33,17 @@ impl FlowControl {
     }
 
     /// Refuses a request that is one too many. What is refused does not count.
-    pub(super) fn admit(&self, request: &Request, now: Instant) -> Result<(), Refusal> {
-        let sent = |name| request.sent(name).unwrap_or_default();
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        key_id: &str,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let mut flows = locked(&self.0);
-        let Some(flow) = flows.get_mut(sent("Action")) else {
+        let Some(flow) = flows.get_mut(request.sent("Action").unwrap_or_default()) else {
             return Ok(());
         };
-        let passed = flow
-            .passed
-            .entry(sent("AccessKeyId").to_owned())
-            .or_default();
+        let passed = flow.passed.entry(key_id.to_owned()).or_default();
         while passed
             .front()
             .is_some_and(|first| now.duration_since(*first) >= flow.within)
@@ -66,23 +67,23 @@ mod tests {
         let flow = FlowControl::default();
         flow.limit("A", 2, Duration::from_secs(1));
         let begun = Instant::now();
-        let admits = |uri, at| {
-            let admitted = flow.admit(&Request::get(uri), begun + Duration::from_millis(at));
-            admitted.is_ok()
+        let admits = |uri, key_id, at| {
+            let moment = begun + Duration::from_millis(at);
+            flow.admit(&Request::get(uri), key_id, moment).is_ok()
         };
-        let passed = [0, 900, 950, 999, 1000, 1100, 1899, 1900]
-            .map(|at| admits("/?Action=A&AccessKeyId=a", at));
+        let passed =
+            [0, 900, 950, 999, 1000, 1100, 1899, 1900].map(|at| admits("/?Action=A", "a", at));
         let expected = [true, true, false, false, true, false, false, true];
         assert_eq!(passed, expected);
-        assert!(admits("/?Action=A&AccessKeyId=b", 1900), "another account");
-        assert!((0..9).all(|_| admits("/?Action=B&AccessKeyId=a", 1900)));
+        assert!(admits("/?Action=A", "b", 1900), "another access key");
+        assert!((0..9).all(|_| admits("/?Action=B", "a", 1900)));
     }
 
     #[test]
     fn a_throttle_is_told_as_one() {
         let flow = FlowControl::default();
         flow.limit("A", 0, Duration::from_secs(1));
-        let refused = flow.admit(&Request::get("/?Action=A"), Instant::now());
+        let refused = flow.admit(&Request::get("/?Action=A"), "a", Instant::now());
         assert_eq!(refused, Err(Refusal::throttled()));
     }
 }

@@ -96,8 +96,8 @@ async fn answer(shared: &Shared, request: &Request) -> Option<Response<Body>> {
 fn admit(shared: &Shared, request: &Request) -> Result<Action, Refusal> {
     request.require_well_formed()?;
     let action = Action::of(request)?;
-    shared.guard.admit(request, shared.now())?;
-    shared.flow.admit(request, Instant::now())?;
+    let key_id = shared.guard.admit(request, shared.now())?;
+    shared.flow.admit(request, &key_id, Instant::now())?;
     Ok(action)
 }
 

@@ -1,14 +1,17 @@
 //! The Alibaba Cloud client against the sandbox gateway, which checks what it is sent by code of
 //! its own.
 
-use std::time::{Duration, Instant};
+mod clock;
+mod rate;
+
+use std::time::Duration;
 
 use tempfile::TempDir;
 use vodcertd::aliyun::alidns::{RecordId, Zone};
 use vodcertd::aliyun::vod::{
     CertName, CertRegion, DomainStatus, Env, Https, SetCertificate, StoredCertificate,
 };
-use vodcertd::aliyun::{ApiError, Client, Code, Limiter, Signature};
+use vodcertd::aliyun::{ApiError, Client, Code, Signature};
 use vodcertd::certificate::{Chain, Fingerprint};
 use vodcertd::clock::Clock;
 use vodcertd::name::AccelerationDomain;
@@ -441,49 +444,6 @@ async fn an_expired_certificate_asks_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_noticed_and_corrected_at_once() {
-    for signature in SIGNATURES {
-        let bench = Bench::signing(signature).await;
-        let two_hours = Duration::from_hours(2);
-        bench
-            .gateway
-            .set_clock_offset(two_hours.try_into().unwrap());
-        let pair = pair(forge::valid_now());
-        bench.install(&upload(&pair)).await.unwrap();
-        bench.install(&upload(&pair)).await.unwrap();
-        let calls = bench.gateway.calls().of(SET);
-        let codes: Vec<Option<&str>> = calls.iter().map(Call::code).collect();
-        assert_eq!(codes, [Some(EXPIRED), None, None], "{signature:?}");
-        let reading = bench.client.clock_reading().unwrap();
-        let apart = reading.remote.since(reading.local);
-        assert!(
-            two_hours.abs_diff(apart) < Duration::from_mins(5),
-            "{apart:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_clock_that_stays_refused_is_corrected_once_and_said() {
-    for signature in SIGNATURES {
-        let bench = Bench::signing(signature).await;
-        let expired = Refusal::new(
-            400,
-            EXPIRED,
-            "Specified time stamp or date value is expired.",
-        );
-        let fault = Fault::always(Disturbance::Refuse(expired)).on(SET);
-        bench.gateway.faults().push(fault);
-        let pair = pair(forge::valid_now());
-        let error = bench.install(&upload(&pair)).await.unwrap_err();
-        assert_eq!(error.code(), Some(Code::TimestampExpired));
-        assert_eq!(course(&error), [Class::Refresh, Class::Operator]);
-        assert_eq!(bench.gateway.calls().of(SET).len(), 2, "{signature:?}");
-        assert_eq!(bench.installed(), None, "{signature:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_domain_that_is_not_there_or_not_online_is_told_apart() {
     let bench = Bench::start().await;
     let pair = pair(forge::valid_now());
@@ -514,64 +474,4 @@ async fn a_domain_that_is_not_there_or_not_online_is_told_apart() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some(Code::DomainNotFound));
-}
-
-// --- rate ---
-
-/// Installs `count` certificates at once in two clouds of one account, reading back meanwhile, at a
-/// gateway that lets 30 installs and 10 of each other call through within any stretch of this
-/// length. Gives how long the installs took.
-async fn install_at_the_limit(count: u32, stretch: Duration) -> Duration {
-    let bench = Bench::start().await;
-    bench.gateway.limit(SET, 30, stretch);
-    bench
-        .gateway
-        .limit("DescribeVodDomainCertificateInfo", 10, stretch);
-    let limiter = Limiter::default();
-    let [one, two] = ["one", "two"].map(|name| {
-        let mut cloud = cloud::settings(&bench.gateway, bench.folder.path().join("secret"));
-        name.clone_into(&mut cloud.name);
-        let (network, limiter) = (Network::default(), limiter.clone());
-        Client::new(cloud, &network, Clock::System, limiter).unwrap()
-    });
-    let call = upload(&pair(forge::valid_now()));
-    let domain = domain();
-
-    let begun = Instant::now();
-    let installs = futures_util::future::join_all((0..count).map(|number| {
-        let client = if number % 2 == 0 { &one } else { &two };
-        client.set_vod_certificate(&call)
-    }));
-    let installs = async { (installs.await, begun.elapsed()) };
-    let reads = (0..count / 3).map(|_| one.vod_certificate_info(&domain));
-    let ((installs, took), reads) = tokio::join!(installs, futures_util::future::join_all(reads));
-
-    let installed = installs.len();
-    for install in installs {
-        install.unwrap();
-    }
-    for read in reads {
-        read.unwrap();
-    }
-    assert_eq!(bench.gateway.calls().of(SET).len(), installed);
-    took
-}
-
-/// Beside other tests the machine is busy, so what travels late is allowed for; how much of the rate
-/// is used is then left to the tests of `aliyun::rate`, where time is simulated. With the number of
-/// installs in `VODCERTD_INSTALLS` the machine is taken to be free: `bash tests/long-rate.sh`.
-#[tokio::test]
-async fn installs_at_once_meet_no_throttle_and_use_the_rate() {
-    let alone = std::env::var("VODCERTD_INSTALLS").ok();
-    let count = alone.as_ref().map_or(60, |count| count.parse().unwrap());
-    let stretch = if alone.is_some() { 1000 } else { 800 };
-    let took = install_at_the_limit(count, Duration::from_millis(stretch)).await;
-    let share = f64::from(count) / 30.0 / took.as_secs_f64();
-    println!(
-        "{count} installs in {took:.2?}: {:.1} % of 30 a second, no throttle",
-        100.0 * share
-    );
-    // The first one does not wait.
-    assert!(took >= Duration::from_secs(1) * (count - 1) / 30);
-    assert!(share >= if alone.is_some() { 0.95 } else { 0.2 });
 }
