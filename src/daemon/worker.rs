@@ -228,7 +228,13 @@ impl Worker<'_> {
     /// settles the scopes of what was called.
     async fn heed_scopes(&self, event: &Event, now: Timestamp) -> Result<(), StoreError> {
         if let Some(failure) = failure_of(event) {
-            return self.shared.close_scope(failure, now).await;
+            // What our credentials may not ask is a policy: it closes nothing for those who have not
+            // asked yet.
+            return if is_policy(event) {
+                Ok(())
+            } else {
+                self.shared.close_scope(failure, now).await
+            };
         }
         let targets = &self.job.spec.targets;
         let settled = match event {
@@ -295,23 +301,23 @@ impl Step {
     }
 }
 
-/// What went wrong. That our credentials may not read back is a policy: it closes nothing for those
-/// who have not asked yet.
+fn is_policy(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ReadBackFailed {
+            lacks_permission: true,
+            ..
+        }
+    )
+}
+
 fn failure_of(event: &Event) -> Option<&Failure> {
     match event {
         Event::RenewalInfoFailed { failure }
         | Event::OrderFailed { failure, .. }
         | Event::InstallFailed { failure, .. }
-        | Event::ReadBackFailed {
-            failure,
-            lacks_permission: false,
-            ..
-        } => Some(failure),
-        Event::ReadBackFailed {
-            lacks_permission: true,
-            ..
-        }
-        | Event::Reconfigured { .. }
+        | Event::ReadBackFailed { failure, .. } => Some(failure),
+        Event::Reconfigured { .. }
         | Event::RenewalInfoAnswered(_)
         | Event::OrderIntended(_)
         | Event::OrderAccepted
@@ -330,6 +336,22 @@ mod tests {
 
     use super::*;
     use crate::daemon::build::testing;
+    use crate::retry::Class;
+
+    #[test]
+    fn a_question_that_is_not_allowed_fails_and_closes_nothing() {
+        let refused = |lacks_permission| Event::ReadBackFailed {
+            target: "aliyun-vod/default/v.example.com".parse().unwrap(),
+            failure: Failure::here("Forbidden.RAM", "", &[(Class::Operator, 1)]),
+            lacks_permission,
+            jitter: 0.5,
+        };
+        for lacks_permission in [true, false] {
+            let event = refused(lacks_permission);
+            assert!(matches!(Step::of(&event), Step::Failed));
+            assert_eq!(is_policy(&event), lacks_permission);
+        }
+    }
 
     #[tokio::test]
     async fn a_step_that_is_cut_off_with_its_lease_is_not_in_flight_any_more() {

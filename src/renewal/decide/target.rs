@@ -42,7 +42,7 @@ pub(super) static UNKNOWN: TargetRecord = TargetRecord {
 pub(super) enum Haste {
     /// A call about a target that may be made now, the look that goes before an install, or the first
     /// one of all.
-    Call,
+    First,
     /// What the certificate needs itself.
     Certificate,
     /// A look that is due; the one that was longest ago first.
@@ -60,7 +60,7 @@ impl Haste {
             }) if ![Reason::BeforeInstall, Reason::NeverLooked].contains(reason) => {
                 Self::Look(target.looked_at)
             }
-            Check::Now(_) => Self::Call,
+            Check::Now(_) => Self::First,
             Check::NotBefore(..) | Check::Never => Self::Later,
         }
     }

@@ -226,9 +226,9 @@ impl Record {
                 self.orders.fail(issuer, failure, jitter, now);
             }
             Event::Issued(issued) => self.issue(*issued, now),
-            Event::InstallIntended { target } => self.known(target).read_back_due = true,
+            Event::InstallIntended { target } => self.target_mut(target).read_back_due = true,
             Event::Installed { target, installed } => {
-                self.known(target).install(installed, now);
+                self.target_mut(target).install(installed, now);
                 self.orders.reissues = None;
             }
             Event::InstallFailed {
@@ -238,7 +238,7 @@ impl Record {
                 may_have_happened,
                 jitter,
             } => {
-                let known = self.known(target);
+                let known = self.target_mut(target);
                 let class = known.fail_install(generation, failure.clone(), jitter, now);
                 known.expect_lost(may_have_happened || class == Class::Reconcile);
                 if class == Class::Reissue {
@@ -250,7 +250,7 @@ impl Record {
                 target,
                 lacks_permission: true,
                 ..
-            } => self.known(target).fall_silent(now),
+            } => self.target_mut(target).fall_silent(now),
             Event::ReadBackFailed {
                 target,
                 failure,
@@ -258,14 +258,14 @@ impl Record {
                 jitter,
             } => {
                 let held = self.issued.as_ref().map(|issued| issued.generation);
-                self.known(target)
+                self.target_mut(target)
                     .fail_read_back(failure, jitter, held, now);
             }
             Event::Looked {
                 target,
                 sight,
                 addresses,
-            } => self.known(target).look(sight, addresses, now),
+            } => self.target_mut(target).look(sight, addresses, now),
         }
     }
 
@@ -283,13 +283,13 @@ impl Record {
         }
     }
 
-    fn known(&mut self, id: TargetId) -> &mut TargetRecord {
+    fn target_mut(&mut self, id: TargetId) -> &mut TargetRecord {
         self.targets.entry(id).or_default()
     }
 
-    /// What waited for a person is forgotten, but for a time that the other side named. So are failed
-    /// orders: whoever mended a name or a zone does not want to wait for the day that the tenth attempt
-    /// without it would have waited.
+    /// What waited for a person is forgotten, but for a time that the other side named. Failed orders
+    /// start their ladder anew: whoever mended a name or a zone should not wait out the day of a late
+    /// rung.
     fn reconfigure(&mut self, digest: String, now: Timestamp) {
         self.digest = digest;
         if self.orders.trouble.is_some() {

@@ -144,9 +144,9 @@ fn play(seeds: Range<u32>, lifetime: Duration, length: Duration) {
         let outcome = catch_unwind(AssertUnwindSafe(|| life.run(length)));
         assert!(outcome.is_ok(), "seed {seed}:\n{}", life.tell());
         issued += life.world.certificates.len();
-        let tests = life.world.tests;
-        let tests = [tests.ends, tests.named, tests.overtaken, tests.emergencies];
-        met.iter_mut().zip(tests).for_each(|(sum, one)| *sum += one);
+        let one = life.world.met;
+        let one = [one.ends, one.named, one.overtaken, one.emergencies];
+        met.iter_mut().zip(one).for_each(|(sum, one)| *sum += one);
     }
     // Short lives have a brake that is out of the way.
     let put_to_the_test = if lifetime < DAY { &met[..3] } else { &met };

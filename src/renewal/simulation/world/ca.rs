@@ -200,7 +200,7 @@ impl World {
         self.orders.retain(|at| now.distance(*at) < DAY);
         let most = usize::try_from(self.spec.orders_per_day).unwrap();
         if self.orders.len() >= most {
-            self.tests.emergencies += 1;
+            self.met.emergencies += 1;
             let spaced = self
                 .orders
                 .iter()

@@ -249,7 +249,7 @@ impl World {
         self.named
             .retain(|(closed, _)| !call.starts_with(closed.as_str()));
         if self.named.len() < before {
-            self.tests.named += 1;
+            self.met.named += 1;
         }
     }
 }

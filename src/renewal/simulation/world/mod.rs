@@ -58,7 +58,7 @@ struct Edge {
 /// How often it came to what the properties are about: one that is never put to the test holds
 /// always.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tests {
+pub(super) struct Met {
     /// Something ended at an edge.
     pub(super) ends: u32,
     /// An order was placed though the brake had its number.
@@ -103,7 +103,7 @@ pub(super) struct World {
     good: Vec<(Timestamp, Timestamp)>,
     backup: Option<Backup>,
     next_mischief: Timestamp,
-    pub(super) tests: Tests,
+    pub(super) met: Met,
 }
 
 impl World {
@@ -167,7 +167,7 @@ impl World {
             good: Vec::new(),
             backup: None,
             next_mischief: START + lifetime,
-            tests: Tests::default(),
+            met: Met::default(),
         }
     }
 
@@ -257,7 +257,7 @@ impl World {
             let ended = |edge: &&Edge| !edge.is_dead && self.ends_at(edge) == next;
             if let Some(edge) = self.edges.values().find(ended) {
                 self.expire(edge);
-                self.tests.ends += 1;
+                self.met.ends += 1;
             }
             if self.weather_until <= next {
                 self.change_weather();
@@ -445,7 +445,7 @@ impl World {
                 let known: Vec<usize> = self.store.values().copied().collect();
                 let overtaken = |edge: &&Edge| matches!(edge.served, Bound::Ours(place) if !known.contains(&place));
                 if self.edges.values().any(|edge| overtaken(&edge)) {
-                    self.tests.overtaken += 1;
+                    self.met.overtaken += 1;
                 }
                 let accepted = self.record.orders.accepted.iter();
                 self.orders = accepted.map(|order| order.at).collect();
