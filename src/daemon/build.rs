@@ -25,6 +25,10 @@ use crate::target::{Target, Vod};
 /// more keep one that does not answer from holding up the others.
 const WITHDRAWALS: usize = 4;
 
+/// So many certificates are read back at once. Most of them wait for their turn at the API, which is
+/// asked ten times a second.
+const READ_BACKS: usize = 16;
+
 /// Opens the store and builds the adapters. Nothing is asked of anybody yet: a CA or a cloud that is
 /// down does not keep the daemon from starting.
 pub(super) async fn build(
@@ -61,9 +65,10 @@ pub(super) async fn build(
         compared_at: std::sync::Mutex::new(None),
         orders: Arc::new(Semaphore::new(config.schedule.orders)),
         installs: Arc::new(Semaphore::new(config.schedule.installs)),
+        read_backs: Arc::new(Semaphore::new(READ_BACKS)),
         freed: Notify::new(),
         withdrawals: Semaphore::new(WITHDRAWALS),
-        most_tasks: config.schedule.orders + config.schedule.installs + WITHDRAWALS,
+        most_tasks: config.schedule.orders + config.schedule.installs + READ_BACKS + WITHDRAWALS,
     })
 }
 

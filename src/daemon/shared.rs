@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub(super) compared_at: Mutex<Option<Instant>>,
     pub(super) orders: Arc<Semaphore>,
     pub(super) installs: Arc<Semaphore>,
+    pub(super) read_backs: Arc<Semaphore>,
     /// So many certificates take proofs away at once.
     pub(super) withdrawals: Semaphore,
     /// Told whenever a slot becomes free.
@@ -65,13 +66,16 @@ pub(super) struct Issuer {
     pub(super) account: tokio::sync::Mutex<Option<Account>>,
 }
 
-/// The two kinds of slots.
+/// The kinds of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     /// Orders may wait minutes for DNS.
     Orders,
     /// Everything else is a matter of seconds.
     Installs,
+    /// Read-backs: APIs that read are called less often than the one that installs, and whoever waits
+    /// for its turn there must not hold up an install.
+    ReadBacks,
 }
 
 /// Which step each certificate is at, and since when, so that a panic can be laid to it.
@@ -102,6 +106,7 @@ impl Shared {
         match slot {
             Slot::Orders => &self.orders,
             Slot::Installs => &self.installs,
+            Slot::ReadBacks => &self.read_backs,
         }
     }
 

@@ -107,10 +107,10 @@ impl Worker<'_> {
                 Action::SleepUntil(time) => return self.rest(*time).await,
                 Action::DistrustClock { until_checked } => return Ok(Rest::Until(*until_checked)),
                 Action::Order { .. } => Slot::Orders,
-                Action::AskRenewalInfo
-                | Action::Install { .. }
-                | Action::Look { .. }
-                | Action::ReadBack { .. } => Slot::Installs,
+                Action::AskRenewalInfo | Action::Install { .. } | Action::Look { .. } => {
+                    Slot::Installs
+                }
+                Action::ReadBack { .. } => Slot::ReadBacks,
             };
             let Some(permit) = self.shared.slot(slot) else {
                 return Ok(Rest::NoSlot(slot));

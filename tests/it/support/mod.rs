@@ -9,4 +9,4 @@ mod tally;
 pub(crate) use daemon::Process;
 pub(crate) use database::HELD;
 pub(crate) use scene::{PATIENCE, Scene, target};
-pub(crate) use tally::SET;
+pub(crate) use tally::{READ, SET};

@@ -14,6 +14,9 @@ use super::Scene;
 /// The call that installs.
 pub(crate) const SET: &str = "SetVodDomainSSLCertificate";
 
+/// The call that reads back.
+pub(crate) const READ: &str = "DescribeVodDomainCertificateInfo";
+
 impl Scene {
     /// How many orders the CA has taken since it was started first.
     pub(crate) fn orders_at_ca(&self) -> usize {
