@@ -9,5 +9,6 @@ mod leftovers;
 mod life;
 mod lost_answers;
 mod process;
+mod rate;
 mod slots;
 mod upkeep;

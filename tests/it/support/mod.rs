@@ -4,6 +4,7 @@
 mod daemon;
 mod database;
 mod scene;
+mod seed;
 mod tally;
 
 pub(crate) use daemon::Process;
