@@ -91,6 +91,12 @@ impl DnsName {
         self.0.strip_prefix("*.").unwrap_or(&self.0)
     }
 
+    /// The registered domain that it belongs to: one part more than its public suffix, by the public
+    /// suffix list (<https://publicsuffix.org>). A name that is itself a public suffix is its own.
+    pub fn registered_domain(&self) -> &str {
+        psl::domain_str(self.base()).unwrap_or(self.base())
+    }
+
     /// Whether a certificate with this name is valid for the host `host` (RFC 6125 §6.4: a wildcard
     /// stands for exactly one part).
     pub fn covers(&self, host: &str) -> bool {
@@ -411,6 +417,23 @@ mod tests {
                 .covers("a.example.com")
         );
         assert_eq!(wildcard.base(), "example.com");
+    }
+
+    #[test]
+    fn the_registered_domain_is_one_part_below_the_public_suffix() {
+        for (name, registered) in [
+            ("example.com", "example.com"),
+            ("a.b.example.com", "example.com"),
+            ("*.example.com.cn", "example.com.cn"),
+            ("v.example.公司.cn", "example.xn--55qx5d.cn"),
+            // A private suffix: everybody's own registration below it.
+            ("v.owner.github.io", "owner.github.io"),
+            ("*.com.cn", "com.cn"),
+            ("v.example.unlisted", "example.unlisted"),
+        ] {
+            let name: DnsName = name.parse().unwrap();
+            assert_eq!(name.registered_domain(), registered, "{name}");
+        }
     }
 
     #[test]

@@ -225,6 +225,16 @@ impl AcmeError {
         }
     }
 
+    /// The names whose proofs did not hold, as the CA counts them: without `*.`.
+    pub fn rejected_names(&self) -> Vec<String> {
+        let Cause::OrderInvalid { rejections, .. } = &self.cause else {
+            return Vec::new();
+        };
+        let names = rejections.iter().map(|rejection| rejection.name.base());
+        let names: BTreeSet<&str> = names.collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Whether nothing more can come of the order: the CA says that it is invalid.
     pub fn order_is_over(&self) -> bool {
         matches!(self.cause, Cause::OrderInvalid { .. }) || self.order_is_gone()

@@ -8,30 +8,37 @@ use crate::clock::Clock;
 use crate::config::{self, Config, nearest};
 use crate::name::Label;
 use crate::renewal::Spec;
-use crate::status::Facts;
+use crate::status::{BudgetLeft, Facts, budget_left};
 use crate::store::ReadStore;
 
 /// The configured certificates and what is stored of them.
 pub(super) struct Inputs {
     pub(super) specs: BTreeMap<Label, Spec>,
     pub(super) facts: Facts,
+    /// What is left of the limits of the CAs.
+    pub(super) budget: Vec<BudgetLeft>,
 }
 
 impl Inputs {
     /// Reads both. The store is only looked at; if there is none, none is made.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let config = config::load(path)?.config;
-        let facts = block_on(async {
-            let store = ReadStore::open(&config.store.path).await?;
+        let store = config.store.path.clone();
+        let specs = specs(config);
+        let now = Clock::System.now();
+        let (facts, budget) = block_on(async {
+            let store = ReadStore::open(&store).await?;
             // Only a running daemon compares clocks.
-            let clock = store.clock(Clock::System.now()).await?;
+            let clock = store.clock(now).await?;
             let facts = Facts::read(&store, clock).await?;
+            let budget = budget_left(&store, specs.values(), now).await?;
             store.close().await;
-            Ok(facts)
+            Ok((facts, budget))
         })?;
         Ok(Self {
-            specs: specs(config),
+            specs,
             facts,
+            budget,
         })
     }
 

@@ -161,6 +161,7 @@ fn table(steps: &[Step], now: Timestamp) -> Table {
 /// A reason as a sentence.
 fn because(reason: Reason) -> &'static str {
     match reason {
+        Reason::CaBudget => "the limits of the CA leave no room for an order",
         Reason::BeforeInstall => "the edge is looked at once more before an install",
         Reason::ClockWrong => "the local clock is off by more than an hour",
         Reason::Drift => "the edge stopped serving what had been seen",

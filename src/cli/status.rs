@@ -9,7 +9,9 @@ use super::output::{Output, Style, one_line};
 use super::table::{Cell, Table};
 use crate::clock::Clock;
 use crate::name::DnsName;
-use crate::status::{Alert, FailureView, Next, Severity, Snapshot, TargetState, TargetView};
+use crate::status::{
+    Alert, BudgetLeft, FailureView, Next, Severity, Snapshot, TargetState, TargetView,
+};
 use crate::time::{Timestamp, format_relative};
 
 /// Hex digits of a fingerprint that are enough to tell two apart.
@@ -32,7 +34,8 @@ pub(super) fn status(path: &Path, asked: &Status, output: Output) -> Result<Exit
             .map(|snapshot| details(snapshot, now, output.colour()));
         output.print(&details.collect::<String>())?;
     } else {
-        output.print(&overview(&snapshots, now, output.colour()))?;
+        let text = overview(&snapshots, &inputs.budget, now, output.colour());
+        output.print(&text)?;
     }
     let worst = snapshots
         .iter()
@@ -55,7 +58,7 @@ fn exit_of(severity: Severity) -> Exit {
 }
 
 /// One line per certificate, and what somebody should know below.
-fn overview(snapshots: &[Snapshot], now: Timestamp, colour: bool) -> String {
+fn overview(snapshots: &[Snapshot], budget: &[BudgetLeft], now: Timestamp, colour: bool) -> String {
     let mut table = Table::new(&[
         "NAME", "SERIAL", "ISSUER", "ENDS", "RENEWAL", "TARGETS", "NEXT", "FAILURE",
     ]);
@@ -74,7 +77,23 @@ fn overview(snapshots: &[Snapshot], now: Timestamp, colour: bool) -> String {
     let alerts = snapshots
         .iter()
         .flat_map(|snapshot| alerts(snapshot, colour));
-    text(&[table.lines(colour), alerts.collect()])
+    let drawn = budget.iter().filter_map(drawn_from);
+    text(&[table.lines(colour), drawn.collect(), alerts.collect()])
+}
+
+/// What is left of a limit of a CA; nothing while that is all of it.
+fn drawn_from(budget: &BudgetLeft) -> Option<String> {
+    let BudgetLeft {
+        issuer,
+        limit,
+        quota,
+        subject,
+        left,
+    } = budget;
+    let subject = subject.as_ref()?;
+    Some(format!(
+        "limit: {issuer}: {left} left of {quota} ({limit} {subject})"
+    ))
 }
 
 /// Sections of lines, an empty line between two.

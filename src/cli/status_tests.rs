@@ -1,5 +1,5 @@
 use super::*;
-use crate::renewal::{Circumstances, Record, Spec};
+use crate::renewal::{Circumstances, Limit, Quota, Record, Spec};
 use crate::retry::Class;
 use crate::status::testing::{DAY, fingerprint, now, served, spec, target_id, trouble};
 
@@ -27,6 +27,16 @@ fn nothing(_: &mut Spec, record: &mut Record) {
     *record = Record::default();
 }
 
+fn spent() -> BudgetLeft {
+    BudgetLeft {
+        issuer: "letsencrypt".to_owned(),
+        limit: Limit::RegisteredDomain,
+        quota: Quota::new(50, DAY * 7).unwrap(),
+        subject: Some("example.com".to_owned()),
+        left: 42,
+    }
+}
+
 #[test]
 fn all_certificates_are_lines_with_what_somebody_should_know_below() {
     let snapshots = [
@@ -35,12 +45,14 @@ fn all_certificates_are_lines_with_what_somebody_should_know_below() {
         snapshot("video", |_, _| {}),
     ];
     assert_eq!(
-        overview(&snapshots, now(), false),
+        overview(&snapshots, &[spent()], now(), false),
         "\
 NAME   SERIAL    ISSUER       ENDS    RENEWAL  TARGETS              NEXT                      FAILURE
 new    -         -            -       -        0/1 seen, 1 pending  look in 1d (drift-check)  -
 stuck  00c0ffee  letsencrypt  in 60d  in 30d   0/1 seen, 1 blocked  look in 1d (drift-check)  InvalidDomain
 video  00c0ffee  letsencrypt  in 60d  in 30d   1/1 seen             look in 1d (drift-check)  -
+
+limit: letsencrypt: 42 left of 50 in 168 h (registered-domain example.com)
 
 warning: stuck: aliyun-vod/default/v.example.com: the other side said InvalidDomain <here> (InvalidDomain)
 "
@@ -85,8 +97,8 @@ fn a_failure_is_shown_with_what_is_done_about_it() {
 #[test]
 fn only_a_terminal_sees_colours() {
     let snapshots = [snapshot("stuck", blocked)];
-    assert!(overview(&snapshots, now(), true).contains("\u{1b}[33mwarning\u{1b}[0m: stuck"));
-    assert!(!overview(&snapshots, now(), false).contains('\u{1b}'));
+    assert!(overview(&snapshots, &[], now(), true).contains("\u{1b}[33mwarning\u{1b}[0m: stuck"));
+    assert!(!overview(&snapshots, &[spent()], now(), false).contains('\u{1b}'));
 }
 
 #[test]

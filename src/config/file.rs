@@ -174,10 +174,14 @@ pub(super) struct Eab {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Limits {
-    /// Orders of one account, `COUNT/DURATION`.
+    /// Orders of one account, `COUNT/DURATION`, or `off`; so are the others.
     pub(super) orders_per_account: Option<Text>,
-    /// Orders of exactly one set of names, `COUNT/DURATION`.
+    /// Certificates for one registered domain.
+    pub(super) registered_domain: Option<Text>,
+    /// Certificates for exactly one set of names.
     pub(super) exact_set: Option<Text>,
+    /// Failed validations of one name.
+    pub(super) failed_validations: Option<Text>,
 }
 
 /// `[clouds.NAME]`

@@ -13,7 +13,7 @@ use crate::aliyun::alidns::Zone;
 use crate::dns::DnsSettings;
 use crate::name::{DnsName, TargetId};
 use crate::net::Network;
-use crate::renewal::Spec;
+use crate::renewal::{Limits, Spec};
 use crate::secret::SecretSource;
 use crate::solver::Propagation;
 use crate::target::vod::VodSettings;
@@ -76,6 +76,8 @@ pub struct Issuer {
     pub contact: Vec<String>,
     /// The profile to order; nothing for the CA's own choice.
     pub profile: Option<String>,
+    /// How much the CA takes.
+    pub limits: Limits,
 }
 
 /// A way of proving control of names.

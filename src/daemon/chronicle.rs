@@ -89,6 +89,16 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         Event::RenewalInfoFailed { .. }
         | Event::OrderIntended(_)
         | Event::InstallIntended { .. } => None,
+        Event::OrderHeldBack {
+            issuer, exhausted, ..
+        } => {
+            let told = before.orders.out_of_budget.get(issuer);
+            let new = told.is_none_or(|told| told.exhausted.limit != exhausted.limit);
+            new.then(|| {
+                let message = format!("no order at {issuer}: {exhausted}");
+                about_certificate("order-held-back", message)
+            })
+        }
         Event::OrderAccepted => {
             let issuer = after
                 .orders

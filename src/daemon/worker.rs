@@ -9,8 +9,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::chronicle::{self, Told};
+use super::order::{self, Wanted};
 use super::shared::{Job, Shared, Slot};
-use super::{install, order, proof, renewal_info};
+use super::{install, proof, renewal_info};
 use crate::renewal::{Action, Decision, Event, Record, decide};
 use crate::retry::Failure;
 use crate::store::{LEASE_TTL, Lease, StoreError};
@@ -177,7 +178,16 @@ impl Worker<'_> {
                 issuer,
                 names,
                 replaces,
-            } => order::order(self, issuer, names, *replaces).await,
+                overdraws,
+            } => {
+                let wanted = Wanted {
+                    issuer,
+                    names,
+                    replaces: *replaces,
+                    overdraws: *overdraws,
+                };
+                order::order(self, wanted).await
+            }
             Action::AskRenewalInfo => {
                 let event = renewal_info::ask(self).await;
                 self.take(event).await
@@ -253,6 +263,7 @@ impl Worker<'_> {
             | Event::RenewalInfoAnswered(_)
             | Event::RenewalInfoFailed { .. }
             | Event::OrderIntended(_)
+            | Event::OrderHeldBack { .. }
             | Event::OrderAccepted
             | Event::OrderDropped
             | Event::OrderFailed { .. }
@@ -320,6 +331,7 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         Event::Reconfigured { .. }
         | Event::RenewalInfoAnswered(_)
         | Event::OrderIntended(_)
+        | Event::OrderHeldBack { .. }
         | Event::OrderAccepted
         | Event::OrderDropped
         | Event::Issued(_)

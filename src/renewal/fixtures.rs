@@ -44,6 +44,7 @@ pub(super) fn issuer(name: &str, directory: &str) -> IssuerSpec {
         name: name.to_owned(),
         directory: directory.to_owned(),
         profile: None,
+        limits: Limits::default(),
     }
 }
 

@@ -18,6 +18,7 @@
 //! Random choices arrive in events, made once by the shell, and are stored.
 
 mod backoff;
+mod budget;
 mod circumstances;
 mod decide;
 mod event;
@@ -31,12 +32,13 @@ mod simulation;
 mod spec;
 
 pub use backoff::{Urgency, doubled, scope_deadline};
+pub use budget::{Draw, DrawKind, Exemption, Exhausted, Limit, Limits, Quota};
 pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Reason, decide, install_at, order_at};
 pub use event::{Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sight};
 pub use record::{
-    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Proving, Record,
-    RenewalInfo, Seen, Served, TargetRecord, Trouble, Unusable,
+    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Proving,
+    Record, RenewalInfo, Seen, Served, TargetRecord, Trouble, Unusable,
 };
 pub use schedule::{RenewPolicy, default_fraction, due_at};
 pub use spec::{IssuerSpec, LookPolicy, OnDrift, Spec, TargetSpec};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Urgency;
+use super::budget::Exhausted;
 use crate::certificate::{Fingerprint, KeyType, Leaf};
 use crate::name::{DnsName, TargetId};
 use crate::retry::{Class, Failure};
@@ -105,6 +106,18 @@ pub struct Orders {
     pub reissues: Option<Trouble>,
     /// What is wrong with each issuer since the last success.
     pub issuers: BTreeMap<String, IssuerTrouble>,
+    /// Issuers whose limits left no room for an order.
+    #[serde(default)]
+    pub out_of_budget: BTreeMap<String, OutOfBudget>,
+}
+
+/// An order that was not sent, because the CA would not have taken it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutOfBudget {
+    /// The limit that left no room.
+    pub exhausted: Exhausted,
+    /// When to try again.
+    pub deadline: Deadline,
 }
 
 /// An order that counts for the brake.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::budget::Limits;
 use super::schedule::RenewPolicy;
 use crate::certificate::{KeyType, hex};
 use crate::name::{DnsName, Label, TargetId};
@@ -42,6 +43,8 @@ pub struct IssuerSpec {
     pub directory: String,
     /// The profile to ask for; nothing for the CA's default.
     pub profile: Option<String>,
+    /// How much the CA takes.
+    pub limits: Limits,
 }
 
 /// How a target is treated.

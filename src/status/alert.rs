@@ -51,6 +51,7 @@ pub(super) fn of_record(
 ) -> Vec<Alert> {
     let mut alerts: Vec<Alert> = of_clock(clock).into_iter().collect();
     alerts.extend(of_expiry(spec, record, now));
+    alerts.extend(of_budget(spec, record, now));
     let orders = [&record.orders.trouble, &record.orders.reissues];
     for trouble in orders.into_iter().flatten() {
         alerts.extend(of_trouble(trouble, None));
@@ -135,6 +136,21 @@ fn of_expiry(spec: &Spec, record: &Record, now: Timestamp) -> Option<Alert> {
         )),
         Some(_) => None,
     }
+}
+
+/// An order waits for the limits of a CA.
+fn of_budget(spec: &Spec, record: &Record, now: Timestamp) -> Vec<Alert> {
+    let held_back = spec.issuers.iter().filter_map(|issuer| {
+        let spent = record.orders.out_of_budget.get(&issuer.name)?;
+        spent.deadline.holding(now)?;
+        Some(Alert {
+            severity: Severity::Warning,
+            code: "ca-budget".to_owned(),
+            target: None,
+            message: format!("no order at {}: {}", issuer.name, spent.exhausted),
+        })
+    });
+    held_back.collect()
 }
 
 fn of_clock(clock: ClockTrust) -> Option<Alert> {

@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::budget_left;
 use super::exposition::Format;
 use super::metrics::{ApiCalls, Metrics};
 use super::page;
@@ -163,12 +164,15 @@ async fn metrics(State(desk): Shared, headers: HeaderMap) -> Result<Response, Re
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     let format = Format::preferred(accept.unwrap_or_default());
-    let snapshots = desk.snapshots(desk.now()).await?;
+    let now = desk.now();
+    let snapshots = desk.snapshots(now).await?;
+    let budget = budget_left(&desk.site.store, desk.site.specs.values(), now).await?;
     let api_calls = (desk.site.live)().api_calls;
     let text = desk.site.metrics.render(
         Projection {
             snapshots,
             api_calls,
+            budget,
         },
         format,
     );

@@ -4,6 +4,7 @@
 //! Nothing here changes anything, and nothing here knows a secret.
 
 mod alert;
+mod budget;
 mod exposition;
 mod http;
 mod metrics;
@@ -15,6 +16,7 @@ mod survey;
 pub(crate) mod testing;
 
 pub use alert::{Alert, Severity};
+pub use budget::{BudgetLeft, budget_left};
 pub use http::{Live, Site, serve};
 pub use metrics::{ApiCalls, Metrics};
 pub use snapshot::{FailureView, Next, Snapshot, TargetState, TargetView};

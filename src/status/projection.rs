@@ -8,6 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::budget::BudgetLeft;
 use super::metrics::ApiCalls;
 use super::snapshot::{Snapshot, TargetState, TargetView};
 use crate::time::Timestamp;
@@ -17,6 +18,7 @@ use crate::time::Timestamp;
 pub(super) struct Projection {
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) api_calls: Vec<ApiCalls>,
+    pub(super) budget: Vec<BudgetLeft>,
 }
 
 /// The labels and the value of one sample.
@@ -54,6 +56,12 @@ impl Collector for Projection {
             "vodcertd_failures",
             "Failures in a row that are not overcome, by what is done about them.",
             self.snapshots.iter().filter_map(failures),
+        )?;
+        gauges(
+            encoder,
+            "vodcertd_ca_budget_remaining",
+            "How many more the CA takes, by our own count; of several subjects the one with the least.",
+            self.budget.iter().map(budget),
         )?;
         self.api_calls(encoder)
     }
@@ -96,6 +104,14 @@ impl Projection {
         }
         Ok(())
     }
+}
+
+fn budget(left: &BudgetLeft) -> Sample<'_, 2> {
+    let labels = [
+        ("issuer", left.issuer.as_str()),
+        ("limit", left.limit.as_str()),
+    ];
+    (labels, i64::from(left.left))
 }
 
 fn not_after(snapshot: &Snapshot) -> Option<Sample<'_, 1>> {
@@ -150,11 +166,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::renewal::{Circumstances, Record};
+    use crate::renewal::{Circumstances, Limit, Quota, Record};
     use crate::retry::Class;
     use crate::status::Metrics;
     use crate::status::exposition::Format;
-    use crate::status::testing::{fingerprint, now, served, spec, trouble};
+    use crate::status::testing::{DAY, fingerprint, now, served, spec, trouble};
 
     fn text(change: fn(&mut Record)) -> String {
         let spec = spec("video", "v.example.com");
@@ -170,6 +186,13 @@ mod tests {
         let projection = Projection {
             snapshots: vec![snapshot],
             api_calls: vec![calls],
+            budget: vec![BudgetLeft {
+                issuer: "letsencrypt".into(),
+                limit: Limit::RegisteredDomain,
+                quota: Quota::new(50, DAY * 7).unwrap(),
+                subject: Some("example.com".into()),
+                left: 42,
+            }],
         };
         Metrics::new().render(projection, Format::Classic)
     }
@@ -191,6 +214,7 @@ mod tests {
             format!("vodcertd_edge_current{{{TARGET}}} 1"),
             r#"vodcertd_api_calls_total{cloud="default",action="SetVodDomainSSLCertificate",code="Throttling.User"} 7"#.into(),
             "# TYPE vodcertd_api_calls_total counter".into(),
+            r#"vodcertd_ca_budget_remaining{issuer="letsencrypt",limit="registered-domain"} 42"#.into(),
         ] {
             assert_line(&text, &line);
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::certificate::{Fingerprint, KeyType, Leaf};
 use crate::name::{DnsName, Label, TargetId};
 use crate::renewal::{
-    Installed, Issued, IssuerSpec, LookPolicy, OnDrift, Record, RenewPolicy, Seen, Served, Spec,
-    TargetRecord, TargetSpec, Trouble,
+    Installed, Issued, IssuerSpec, Limits, LookPolicy, OnDrift, Record, RenewPolicy, Seen, Served,
+    Spec, TargetRecord, TargetSpec, Trouble,
 };
 use crate::retry::{Class, Failure, Scope, course};
 use crate::store::{Store, StoreSettings};
@@ -42,6 +42,7 @@ pub(crate) fn spec(label: &str, name: &str) -> Spec {
             name: "letsencrypt".to_owned(),
             directory: "https://ca.example/directory".to_owned(),
             profile: None,
+            limits: Limits::default(),
         }],
         key: KeyType::Rsa2048,
         renew: RenewPolicy::Default,

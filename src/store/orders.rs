@@ -1,4 +1,4 @@
-//! Orders, from their intent to their outcome, and the ledger of what CAs count.
+//! Orders, from their intent to their outcome.
 //!
 //! | killed after | what is found here |
 //! |---|---|
@@ -15,12 +15,13 @@ use super::error::{StoreError, malformed};
 use super::history::{self, HistoryEntry};
 use super::id::{OrderId, new_id};
 use super::lease::{self, Lease};
+use super::ledger::{self, Row};
 use super::read::ReadStore;
 use super::seal::{KeyMaterial, Place, seal, unseal};
 use super::write::Store;
 use crate::certificate::KeyType;
 use crate::name::{DnsName, Label};
-use crate::renewal::Record;
+use crate::renewal::{Draw, Exhausted, Record};
 use crate::time::Timestamp;
 
 /// An order that is about to be sent.
@@ -42,30 +43,10 @@ pub struct NewOrderRow {
     pub profile: Option<String>,
     /// The certificate that it is said to replace (RFC 9773 §5), by its identifier.
     pub replaces: Option<String>,
-    /// What it takes of the CA's budget.
-    pub reservations: Vec<Reservation>,
-}
-
-/// One thing that a CA counts an order for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// What is counted.
-    pub scope: BudgetScope,
-    /// For whom: the account's URL, the registered domain, the names joined with commas.
-    pub subject: String,
-    /// Whether the CA does not count it (RFC 9773 §5, as Let's Encrypt treats renewals).
-    pub exempt: bool,
-}
-
-/// What a CA counts orders by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BudgetScope {
-    /// Orders of one account.
-    Account,
-    /// Certificates for one registered domain.
-    RegisteredDomain,
-    /// Certificates for exactly one set of names.
-    ExactSet,
+    /// What it takes of the CA's limits.
+    pub draws: Vec<Draw>,
+    /// Whether the CA is to say that its limits leave no room, and not the ledger.
+    pub overdraws: bool,
 }
 
 /// What is stored when the CA has accepted an order, before anything is finalised.
@@ -127,8 +108,9 @@ struct OrderColumns {
 }
 
 impl Store {
-    /// Stores that an order is about to be sent, and reserves its budget. An order that was still
-    /// open is closed: there is one at a time.
+    /// Stores that an order is about to be sent, and takes what it needs of the CA's limits. An order
+    /// that was still open is closed: there is one at a time. Where the limits leave no room, nothing
+    /// is stored.
     pub async fn save_order_intent(
         &self,
         lease: &Lease,
@@ -136,7 +118,7 @@ impl Store {
         now: Timestamp,
         order: &NewOrderRow,
         entries: &[HistoryEntry],
-    ) -> Result<OrderId, StoreError> {
+    ) -> Result<Result<OrderId, Exhausted>, StoreError> {
         let id = OrderId(new_id(order.intent_at));
         let mut transaction = lease::begin_save(self, lease, record, now).await?;
         query(
@@ -148,10 +130,20 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         insert(&mut transaction, lease.label(), &id, order).await?;
-        reserve(&mut transaction, &id, order).await?;
+        let row = Row {
+            directory: &order.directory,
+            account: &order.account,
+            order: id.as_str(),
+        };
+        let (draws, at) = (&order.draws, order.intent_at);
+        let exhausted = ledger::draw(&mut transaction, &row, draws, order.overdraws, at).await?;
+        if let Some(exhausted) = exhausted {
+            transaction.rollback().await?;
+            return Ok(Err(exhausted));
+        }
         history::add(&mut transaction, entries).await?;
         transaction.commit().await?;
-        Ok(id)
+        Ok(Ok(id))
     }
 
     /// Stores where an order is, with the key and the request that belong to it.
@@ -219,10 +211,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let closing = begin_close(self, lease, record, now, id, outcome, entries);
         let mut transaction = closing.await?;
-        query("DELETE FROM ledger WHERE order_id = $1")
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        ledger::give_back(&mut transaction, id).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -279,17 +268,6 @@ impl OrderRow {
     }
 }
 
-impl BudgetScope {
-    /// The word in the ledger.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::RegisteredDomain => "registered-domain",
-            Self::ExactSet => "exact-set",
-        }
-    }
-}
-
 fn place<'a>(label: &'a Label, id: &'a OrderId) -> Place<'a> {
     Place {
         table: "orders",
@@ -324,41 +302,13 @@ async fn insert(
     Ok(())
 }
 
-async fn reserve(
-    connection: &mut SqliteConnection,
-    id: &OrderId,
-    order: &NewOrderRow,
-) -> Result<(), StoreError> {
-    for reservation in &order.reservations {
-        query(
-            "INSERT INTO ledger (id, directory, account, scope, subject, at, order_id, exempt)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(new_id(order.intent_at))
-        .bind(&order.directory)
-        .bind(&order.account)
-        .bind(reservation.scope.as_str())
-        .bind(&reservation.subject)
-        .bind(order.intent_at.as_millis())
-        .bind(id.as_str())
-        .bind(i64::from(reservation.exempt))
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
 /// Corrects what was reserved for an order that was taken without naming what it replaces.
 async fn count_in_full(connection: &mut SqliteConnection, id: &OrderId) -> Result<(), StoreError> {
-    for statement in [
-        "UPDATE ledger SET exempt = 0 WHERE order_id = $1",
-        "UPDATE orders SET replaces = NULL WHERE id = $1",
-    ] {
-        query(statement)
-            .bind(id.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
+    ledger::count_in_full(&mut *connection, id).await?;
+    query("UPDATE orders SET replaces = NULL WHERE id = $1")
+        .bind(id.as_str())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -12,8 +12,14 @@ use sqlx::{SqlSafeStr as _, query_scalar};
 use super::error::StoreError;
 
 /// Number, name and statements of each migration.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "initial", include_str!("migrations/0001_initial.sql")),
+    (
+        2,
+        "ledger full at",
+        include_str!("migrations/0002_ledger_full_at.sql"),
+    ),
+];
 
 /// Brings the schema up to date. A store of a newer program is refused and left as it is.
 pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {

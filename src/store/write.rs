@@ -109,7 +109,7 @@ impl Store {
                 self.history,
             ),
             (
-                "DELETE FROM ledger WHERE at < $1",
+                "DELETE FROM ledger WHERE at < $1 AND full_at < $1",
                 self.history.max(LEDGER_KEPT),
             ),
         ] {

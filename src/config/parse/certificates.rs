@@ -110,6 +110,7 @@ fn issuer_spec((name, issuer): &(String, Issuer)) -> IssuerSpec {
         name: name.clone(),
         directory: issuer.directory.as_str().to_owned(),
         profile: issuer.profile.clone(),
+        limits: issuer.limits.clone(),
     }
 }
 

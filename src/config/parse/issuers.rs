@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use toml::Spanned;
 use url::Url;
 
 use super::named::Named;
@@ -12,6 +13,8 @@ use crate::config::error::{Findings, Problem};
 use crate::config::file::{self, List, Text};
 use crate::config::nearest::nearest;
 use crate::config::settings::Issuer;
+use crate::renewal::{Limit, Limits, Quota};
+use crate::time::parse_span;
 
 /// The well-known CAs that need no external account binding, which is not available yet. They exist
 /// without being written.
@@ -27,6 +30,7 @@ pub(super) fn issuers(
     for name in BUILT_IN {
         if let Some(directory) = directory_of(name) {
             let issuer = Issuer {
+                limits: Limits::published(directory.as_str()),
                 directory,
                 contact: contact.to_vec(),
                 profile: None,
@@ -84,16 +88,71 @@ fn parse(
     if let Some(eab) = &written.eab {
         values::refuse(findings, eab.span(), "`eab`");
     }
-    if let Some(limits) = &written.limits {
-        values::refuse(findings, limits.span(), "`limits`");
-    }
     let own_contact = contact(findings, written.contact.as_ref());
     let profile = written.profile.as_ref().map(|text| text.get_ref().clone());
+    let directory = directory(findings, name, written.directory.as_ref());
+    let published = directory
+        .as_ref()
+        .map(|url| Limits::published(url.as_str()));
+    let limits = limits(
+        findings,
+        written.limits.as_ref(),
+        published.unwrap_or_default(),
+    );
     Some(Issuer {
-        directory: directory(findings, name, written.directory.as_ref())?,
+        directory: directory?,
+        limits,
         contact: own_contact.unwrap_or_else(|| default_contact.to_vec()),
         profile: profile.filter(|profile| !profile.is_empty()),
     })
+}
+
+/// The limits that the CA publishes, but for those that are written otherwise.
+fn limits(
+    findings: &mut Findings,
+    written: Option<&Spanned<file::Limits>>,
+    published: Limits,
+) -> Limits {
+    let Some(written) = written.map(Spanned::get_ref) else {
+        return published;
+    };
+    let all = [
+        (Limit::Account, written.orders_per_account.as_ref()),
+        (Limit::RegisteredDomain, written.registered_domain.as_ref()),
+        (Limit::ExactSet, written.exact_set.as_ref()),
+        (
+            Limit::FailedValidations,
+            written.failed_validations.as_ref(),
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(limit, text)| Some((limit, text?)))
+        .fold(published, |limits, (limit, text)| {
+            if text.get_ref() == "off" {
+                return limits.with(limit, None);
+            }
+            let quota = quota(text.get_ref());
+            if quota.is_none() {
+                no_quota(findings, text);
+            }
+            limits.with(limit, quota)
+        })
+}
+
+/// `COUNT/DURATION`.
+fn quota(text: &str) -> Option<Quota> {
+    let (count, per) = text.split_once('/')?;
+    let per = parse_span(per.trim()).ok()?;
+    Quota::new(count.trim().parse().ok()?, per)
+}
+
+fn no_quota(findings: &mut Findings, text: &Text) {
+    let message = format!("{:?} is no limit", text.get_ref());
+    findings.add(
+        Problem::error(message)
+            .at(text.span())
+            .hint("write COUNT/DURATION, as in \"300/3h\", or \"off\""),
+    );
 }
 
 fn directory(findings: &mut Findings, name: &Text, written: Option<&Text>) -> Option<Url> {

@@ -4,7 +4,7 @@
 use super::{CERTIFICATE, right, short, wrong};
 
 /// Settings at the top of the file.
-const SECTIONS: [(&str, &str); 23] = [
+const SECTIONS: [(&str, &str); 22] = [
     ("language = \"zh\"", "language \"zh\""),
     ("[store]\nurl = \"postgres://db/vod\"", "PostgreSQL"),
     ("[store]\nplaintext_keys = true", "`plaintext_keys`"),
@@ -19,7 +19,6 @@ const SECTIONS: [(&str, &str); 23] = [
         "`preferred_chain`",
     ),
     ("[issuers.letsencrypt]\neab = { key_id = \"a\" }", "`eab`"),
-    ("[issuers.letsencrypt]\nlimits = {}", "`limits`"),
     (
         "[issuers.zerossl]",
         "\"zerossl\" takes only accounts with an external account binding (`eab`), which",

@@ -36,6 +36,18 @@ directory = "https://me:s3cret@ca.example.com/dir"
         ],
     ),
     (
+        "limits",
+        r#"[issuers.letsencrypt]
+limits = { orders_per_account = "300", exact_set = "0/1h", registered_domain = "5/soon", failed_validations = "" }
+"#,
+        &[
+            r#"2:33 "300" is no limit (write COUNT/DURATION, as in "300/3h", or "off")"#,
+            r#"2:52 "0/1h" is no limit (write COUNT/DURATION, as in "300/3h", or "off")"#,
+            r#"2:80 "5/soon" is no limit (write COUNT/DURATION, as in "300/3h", or "off")"#,
+            r#"2:111 "" is no limit (write COUNT/DURATION, as in "300/3h", or "off")"#,
+        ],
+    ),
+    (
         "CAs that need an external account binding",
         r#"[issuers.google]
 [issuers.z]

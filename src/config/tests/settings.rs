@@ -118,6 +118,41 @@ fn issuers_are_words_or_urls() {
 }
 
 #[test]
+fn limits_are_those_that_the_ca_publishes_but_for_what_is_written() {
+    let config = right(
+        r#"
+        [issuers.letsencrypt]
+        limits = { exact_set = "off", orders_per_account = " 100 / 90m " }
+        [issuers.mine]
+        directory = "https://ca.example.com/dir"
+        limits = { registered_domain = "3/1h" }
+        [issuers.plain]
+        directory = "https://other.example.com/dir"
+        [[certificates]]
+        names = ["v.example.com"]
+        "#,
+    )
+    .config;
+    let limits = |issuer: &str| {
+        let limits = config.issuers[issuer].limits.iter();
+        let words = limits.map(|(limit, quota)| format!("{limit}: {quota}"));
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        limits("letsencrypt"),
+        [
+            "account: 100 in 1.5 h",
+            "registered-domain: 50 in 168 h",
+            "failed-validations: 5 in 1 h",
+        ]
+    );
+    assert_eq!(limits("mine"), ["registered-domain: 3 in 1 h"]);
+    assert_eq!(limits("plain"), Vec::<String>::new());
+    let spec = &config.certificates[0].spec;
+    assert_eq!(spec.issuers[0].limits, config.issuers["letsencrypt"].limits);
+}
+
+#[test]
 fn clouds_have_credentials_endpoints_and_rates() {
     let config = right(
         r#"

@@ -76,6 +76,7 @@ fn steps(spec: &Spec) -> [(Action, &'static str); 4] {
         issuer,
         names,
         replaces: false,
+        overdraws: false,
     };
     let install = Action::Install {
         target: target.clone(),

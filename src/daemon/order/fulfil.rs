@@ -1,18 +1,16 @@
 //! Drives an accepted order to its certificate, from wherever it is, and stores what was issued.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Open, Unfinished, Wanted, failed, fate};
-use crate::acme::OrderState;
 use crate::acme::chain::check_issued;
+use crate::acme::{AcmeError, OrderState};
 use crate::certificate::Chain;
 use crate::daemon::proof::{self, PublishError};
 use crate::daemon::worker::Worker;
-use crate::name::DnsName;
-use crate::renewal::{Circumstances, Event, Issued, OrderFate};
+use crate::renewal::{Circumstances, Event, Issued, IssuerSpec, Limit, OrderFate};
 use crate::retry::{Class, Failure};
-use crate::store::{KeyMaterial, NewGeneration};
+use crate::store::{KeyMaterial, NewGeneration, StoreError};
 
 /// How long the CA may take to look at the proofs.
 const VALIDATION_LIMIT: Duration = Duration::from_mins(3);
@@ -26,7 +24,7 @@ pub(super) async fn fulfil(
     wanted: Wanted<'_>,
     mut open: Open,
 ) -> Result<(), Unfinished> {
-    let chain = carry_out(worker, &mut open, wanted.names).await?;
+    let chain = carry_out(worker, &mut open, wanted).await?;
     store(worker, wanted, &open, &chain).await?;
     let now = worker.shared.clock.now();
     let scopes = Circumstances::scopes_of_orders(&open.directory, wanted.names);
@@ -36,10 +34,10 @@ pub(super) async fn fulfil(
 async fn carry_out(
     worker: &Worker<'_>,
     open: &mut Open,
-    names: &BTreeSet<DnsName>,
+    wanted: Wanted<'_>,
 ) -> Result<Chain, Unfinished> {
     if open.order.state() == OrderState::Pending {
-        prove(worker, open).await?;
+        prove(worker, open, wanted.issuer).await?;
     }
     if open.order.state() == OrderState::Ready {
         let handed_in = open.order.finalize(&open.csr).await;
@@ -51,7 +49,7 @@ async fn carry_out(
     };
     let chain = chain.map_err(|error| failed(worker, &error, &open.directory))?;
     let now = worker.shared.clock.now();
-    check_issued(&chain, &open.key, names, now).map_err(|error| {
+    check_issued(&chain, &open.key, wanted.names, now).map_err(|error| {
         let failure = error.failure();
         let order = fate(&failure, &worker.record);
         Unfinished::of(failure, order)
@@ -60,10 +58,15 @@ async fn carry_out(
 }
 
 /// Publishes the proofs and waits until the CA has looked at them.
-async fn prove(worker: &Worker<'_>, open: &mut Open) -> Result<(), Unfinished> {
+async fn prove(
+    worker: &Worker<'_>,
+    open: &mut Open,
+    issuer: &IssuerSpec,
+) -> Result<(), Unfinished> {
     let Open {
         id,
         order,
+        account,
         directory,
         ..
     } = open;
@@ -75,9 +78,30 @@ async fn prove(worker: &Worker<'_>, open: &mut Open) -> Result<(), Unfinished> {
         ready = order.wait_ready(VALIDATION_LIMIT) => ready,
         () = worker.shared.stop.cancelled() => return Err(Unfinished::Parked),
     };
-    ready.map_err(fail)?;
+    if let Err(error) = ready {
+        count_rejections(worker, issuer, account, &error).await?;
+        return Err(fail(error));
+    }
     tracing::info!(certificate = %worker.job.spec.label, "control of the names is proven");
     Ok(())
+}
+
+/// The CA counts the proofs that did not hold, and takes no orders for a name of which too many did
+/// not.
+async fn count_rejections(
+    worker: &Worker<'_>,
+    issuer: &IssuerSpec,
+    account: &str,
+    error: &AcmeError,
+) -> Result<(), StoreError> {
+    let Some(quota) = issuer.limits.quota(Limit::FailedValidations) else {
+        return Ok(());
+    };
+    let (names, now) = (error.rejected_names(), worker.shared.clock.now());
+    let store = &worker.shared.store;
+    store
+        .note_failed_validations(&issuer.directory, account, quota, &names, now)
+        .await
 }
 
 impl From<PublishError> for Unfinished {

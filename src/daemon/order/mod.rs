@@ -24,7 +24,7 @@ use super::worker::{Step, Worker};
 use crate::acme::{Account, AcmeError, Order, directory};
 use crate::keys::{KeyError, PrivateKey};
 use crate::name::DnsName;
-use crate::renewal::{Event, IssuerSpec, OrderFate, Record};
+use crate::renewal::{Event, Exhausted, IssuerSpec, OrderFate, Record};
 use crate::retry::{Class, Failure, with_causes};
 use crate::store::{OrderId, OrderRow, StoreError};
 
@@ -35,6 +35,8 @@ pub(super) enum Unfinished {
     /// It was left off, because the daemon is stopping or the clock is wrong. An order under way
     /// stays open.
     Parked,
+    /// The CA's limits leave no room for it; it was not sent.
+    HeldBack(Exhausted),
     /// It failed.
     Failed(Box<Failed>),
 }
@@ -51,10 +53,11 @@ pub(super) struct Failed {
 
 /// What is to be obtained, as it was decided.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
-    issuer: &'a IssuerSpec,
-    names: &'a BTreeSet<DnsName>,
-    replaces: bool,
+pub(super) struct Wanted<'a> {
+    pub(super) issuer: &'a IssuerSpec,
+    pub(super) names: &'a BTreeSet<DnsName>,
+    pub(super) replaces: bool,
+    pub(super) overdraws: bool,
 }
 
 /// An order that the CA has accepted, with the key that is stored for it.
@@ -68,21 +71,22 @@ struct Open {
 }
 
 /// Obtains the next generation: takes up the order under way, or places a new one.
-pub(super) async fn order(
-    worker: &mut Worker<'_>,
-    issuer: &IssuerSpec,
-    names: &BTreeSet<DnsName>,
-    replaces: bool,
-) -> Result<Step, StoreError> {
-    let wanted = Wanted {
-        issuer,
-        names,
-        replaces,
-    };
+pub(super) async fn order(worker: &mut Worker<'_>, wanted: Wanted<'_>) -> Result<Step, StoreError> {
+    let issuer = wanted.issuer;
     match obtain(worker, wanted).await {
         Ok(()) => Ok(Step::Done),
         Err(Unfinished::Parked) => Ok(Step::Parked),
         Err(Unfinished::Store(error)) => Err(error),
+        Err(Unfinished::HeldBack(exhausted)) => {
+            worker
+                .take(Event::OrderHeldBack {
+                    issuer: issuer.name.clone(),
+                    exhausted,
+                    jitter: roll(),
+                })
+                .await?;
+            Ok(Step::Parked)
+        }
         Err(Unfinished::Failed(failed)) => {
             fail(worker, issuer, *failed).await?;
             Ok(Step::Failed)

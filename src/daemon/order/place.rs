@@ -1,17 +1,13 @@
 //! Places a new order. The intent is stored before it is sent, the URL with the key and the request
 //! right after.
 
-use std::collections::BTreeSet;
-
 use super::{Failed, Open, Unfinished, Wanted, key_failed};
 use crate::acme::{Account, AcmeError, NewOrder, Order};
 use crate::certificate::Leaf;
 use crate::daemon::worker::Worker;
 use crate::keys::{KeyError, PrivateKey};
-use crate::name::DnsName;
-use crate::renewal::{Event, OrderFate, OrderIntent};
-use crate::retry::exact_set;
-use crate::store::{AcceptedOrderRow, BudgetScope, KeyMaterial, NewOrderRow, OrderId, Reservation};
+use crate::renewal::{Event, Exemption, OrderFate, OrderIntent};
+use crate::store::{AcceptedOrderRow, KeyMaterial, NewOrderRow, OrderId};
 
 pub(super) async fn place(
     worker: &mut Worker<'_>,
@@ -88,7 +84,8 @@ fn not_placed(worker: &Worker<'_>, wanted: Wanted<'_>, error: &AcmeError) -> Unf
     }))
 }
 
-/// Stores the intent and reserves the budget, in one transaction.
+/// Stores the intent and takes what the order needs of the CA's limits, in one transaction. Where
+/// they leave no room, the order was not so much as intended.
 async fn intend(
     worker: &mut Worker<'_>,
     account: &Account,
@@ -98,6 +95,9 @@ async fn intend(
     let now = worker.shared.clock.now();
     let Wanted { issuer, names, .. } = wanted;
     let key = worker.job.spec.key;
+    let before = worker.record.clone();
+    let held = before.issued.as_ref();
+    let exemption = Exemption::of(held, &issuer.directory, names, replaced.is_some());
     let told = worker.apply(
         Event::OrderIntended(OrderIntent {
             issuer: issuer.name.clone(),
@@ -117,31 +117,17 @@ async fn intend(
         key_type: key,
         profile: issuer.profile.clone(),
         replaces: replaced.and_then(Leaf::renewal_info_id),
-        reservations: reservations(account, names, replaced.is_some()),
+        draws: issuer.limits.draws(account.url(), names, exemption),
+        overdraws: wanted.overdraws,
     };
     let store = &worker.shared.store;
-    let id = store
+    let intended = store
         .save_order_intent(worker.lease, &worker.record, now, &row, &told.entries())
         .await?;
+    let id = intended.map_err(|exhausted| {
+        worker.record = before;
+        Unfinished::HeldBack(exhausted)
+    })?;
     told.log();
     Ok(id)
-}
-
-/// What an order takes of the CA's budget. Which domain is the registered one is left to the CA's
-/// refusals until the limits are counted here.
-fn reservations(account: &Account, names: &BTreeSet<DnsName>, exempt: bool) -> Vec<Reservation> {
-    let account = account.url().to_owned();
-    [
-        (BudgetScope::Account, account),
-        (
-            BudgetScope::ExactSet,
-            exact_set(names.iter().map(DnsName::as_str)),
-        ),
-    ]
-    .map(|(scope, subject)| Reservation {
-        scope,
-        subject,
-        exempt,
-    })
-    .into()
 }

@@ -62,6 +62,8 @@ pub enum Action {
         names: BTreeSet<DnsName>,
         /// Whether to tell the CA which certificate it replaces (RFC 9773 §5).
         replaces: bool,
+        /// Whether the CA itself is to say that its limits leave no room, and not our ledger.
+        overdraws: bool,
     },
     /// Ask the API what a target has.
     ReadBack {
@@ -88,6 +90,8 @@ pub struct Manner {
 pub enum Reason {
     /// The edge is looked at once more before an install.
     BeforeInstall,
+    /// The limits of the CA leave no room for an order.
+    CaBudget,
     /// The local clock is off by more than an hour.
     ClockWrong,
     /// The edge stopped serving what had been seen.
@@ -379,6 +383,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BeforeInstall => "before-install",
+            Self::CaBudget => "ca-budget",
             Self::ClockWrong => "clock-wrong",
             Self::Drift => "drift",
             Self::DriftCheck => "drift-check",

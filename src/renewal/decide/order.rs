@@ -54,7 +54,8 @@ impl<'a> Case<'a> {
             };
             let closed = self.circumstances.closed(&ca, self.now);
             let holds = holds.into_iter().chain([closed]);
-            self.unless_held_back(plan.action(false), Reason::Resume, holds)
+            let action = self.action(&plan, false);
+            self.unless_held_back(action, Reason::Resume, holds)
         } else {
             let directory = &plan.issuer.directory;
             let closed = self
@@ -67,8 +68,15 @@ impl<'a> Case<'a> {
                 self.reissue_ladder(reason),
             ];
             let replaces = self.replaces(plan.issuer);
-            let holds = holds.into_iter().chain(rails);
-            self.unless_held_back(plan.action(replaces), reason, holds)
+            let budget = self.out_of_budget(plan.issuer).filter(|_| !replaces);
+            let holds = holds.into_iter().chain(rails).chain([budget]);
+            let action = self.action(&plan, replaces);
+            match self.unless_held_back(action, reason, holds) {
+                Check::NotBefore(time, _) if Some(time) == budget => {
+                    Check::NotBefore(time, Reason::CaBudget)
+                }
+                check @ (Check::Now(_) | Check::NotBefore(..) | Check::Never) => check,
+            }
         };
         match check {
             Check::NotBefore(time, reason) => {
@@ -135,6 +143,15 @@ impl<'a> Case<'a> {
         self.spec
             .issuer(&issued.issuer)
             .is_some_and(|issuer| issuer.profile != issued.profile)
+    }
+
+    fn action(self, plan: &Plan<'_>, replaces: bool) -> Action {
+        Action::Order {
+            issuer: plan.issuer.clone(),
+            names: plan.names.clone(),
+            replaces,
+            overdraws: self.is_emergency(),
+        }
     }
 
     fn plan(self) -> Plan<'a> {
@@ -212,14 +229,26 @@ impl<'a> Case<'a> {
 
     /// When the planned issuer is given up for the next one, if it goes on failing.
     fn gives_up_at(self, plan: &Plan<'_>) -> Option<Timestamp> {
-        let trouble = self.record.orders.issuers.get(&plan.issuer.name)?;
-        if self.spec.issuers.len() < 2 || trouble.failures == 0 {
+        let trouble = self.record.orders.issuers.get(&plan.issuer.name);
+        let failing = trouble.filter(|trouble| trouble.failures > 0);
+        let spent = self.out_of_budget(plan.issuer).is_some();
+        if self.spec.issuers.len() < 2 || failing.is_none() && !spent {
             None
         } else if self.is_pressing() {
-            Some(trouble.since + ISSUER_OUTAGE)
+            failing.map(|trouble| trouble.since + ISSUER_OUTAGE)
         } else {
             self.last_part_from()
         }
+    }
+
+    /// Rail: until when the limits of a CA leave no room for an order. In an emergency that is for the CA
+    /// to say.
+    fn out_of_budget(self, issuer: &IssuerSpec) -> Option<Timestamp> {
+        if self.is_emergency() {
+            return None;
+        }
+        let held_back = self.record.orders.out_of_budget.get(&issuer.name)?;
+        held_back.deadline.holding(self.now)
     }
 
     /// Rail: no second order right after a success, unless the admin or the CA changed something.
@@ -230,6 +259,7 @@ impl<'a> Case<'a> {
             | Reason::ProfileChanged
             | Reason::Revoked => None,
             Reason::BeforeInstall
+            | Reason::CaBudget
             | Reason::ClockWrong
             | Reason::Drift
             | Reason::DriftCheck
@@ -308,9 +338,15 @@ impl<'a> Case<'a> {
             .expect("an order is only decided for a spec with issuers")
     }
 
-    /// Whether the next issuer is to be tried: this one keeps failing, and either nothing is held
-    /// yet or the last sixth of the life has begun.
+    /// Whether the next issuer is to be tried: this one keeps failing or takes no more for longer, and
+    /// either nothing is held yet or the last sixth of the life has begun.
     fn is_given_up(self, issuer: &IssuerSpec) -> bool {
+        let spent = self
+            .out_of_budget(issuer)
+            .is_some_and(|until| until.since(self.now) >= ISSUER_OUTAGE);
+        if spent && self.is_pressing() {
+            return true;
+        }
         let Some(trouble) = self.record.orders.issuers.get(&issuer.name) else {
             return false;
         };
@@ -371,15 +407,5 @@ impl<'a> Case<'a> {
 
     fn is_emergency(self) -> bool {
         self.emergency_from().is_some_and(|from| from <= self.now)
-    }
-}
-
-impl Plan<'_> {
-    fn action(&self, replaces: bool) -> Action {
-        Action::Order {
-            issuer: self.issuer.clone(),
-            names: self.names.clone(),
-            replaces,
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::tests::{calm, check, install, look, sleep};
 use super::*;
 use crate::certificate::KeyType;
+use crate::renewal::budget::{Exhausted, Limit, Quota};
 use crate::renewal::event::{Event, OrderFate, RenewalAnswer};
 use crate::renewal::fixtures::*;
 use crate::renewal::record::{AcceptedOrder, Api, Unusable};
@@ -22,6 +23,26 @@ fn order_of(issuer_name: &str, list: &[&str], replaces: bool) -> Action {
         issuer: issuer(issuer_name, directory),
         names: names(list),
         replaces,
+        overdraws: false,
+    }
+}
+
+/// The same in an emergency, when the CA and not our ledger says that its limits leave no room.
+fn urgently(action: Action) -> Action {
+    let Action::Order {
+        issuer,
+        names,
+        replaces,
+        ..
+    } = action
+    else {
+        return action;
+    };
+    Action::Order {
+        issuer,
+        names,
+        replaces,
+        overdraws: true,
     }
 }
 
@@ -71,7 +92,7 @@ fn why_an_order_is_placed() {
     check("revoked", &spec, &revoked, &calm(), now, order(), Reason::Revoked);
     let unusable = changed(&good, |r| r.issued.as_mut().unwrap().unusable = Some(Unusable { code: "x".into(), at: now }));
     check("refused", &spec, &unusable, &calm(), now, order(), Reason::Refused);
-    check("expired", &spec, &healthy(day(90.0)), &calm(), day(90.0), order(), Reason::Expired);
+    check("expired", &spec, &healthy(day(90.0)), &calm(), day(90.0), urgently(order()), Reason::Expired);
     let more = Spec { names: names(&["v.example.com", "w.example.com"]), ..spec.clone() };
     check("a name more", &more, &good, &calm(), now, order_of("first", &["v.example.com", "w.example.com"], false), Reason::NamesChanged);
     let other = Spec { names: names(&["w.example.com"]), ..spec.clone() };
@@ -90,7 +111,7 @@ fn why_an_order_is_placed() {
     check("a key that we would not generate is no change", &key, &imported, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     let mut short = spec.clone();
     short.issuers[0].profile = Some("shortlived".into());
-    let action = Action::Order { issuer: short.issuers[0].clone(), names: names(&["v.example.com"]), replaces: false };
+    let action = Action::Order { issuer: short.issuers[0].clone(), names: names(&["v.example.com"]), replaces: false, overdraws: false };
     check("another profile", &short, &good, &calm(), now, action, Reason::ProfileChanged);
     let watched = Spec { issuers: Vec::new(), ..spec.clone() };
     check("a certificate that is only watched is never ordered", &watched, &healthy(day(90.0)), &calm(), day(90.0), sleep(day(90.25)), Reason::DriftCheck);
@@ -163,7 +184,7 @@ fn asking_about_renewal() {
     let limited = closed(&Scope::RegisteredDomain { directory: DIRECTORY.into(), domain: "example.com".into() }, now + HOUR, now);
     check("a limit on orders does not stop the question", &spec, &never, &limited, now, ask, Reason::RenewalInfoStale);
     let over = changed(&healthy(day(90.0)), |r| r.issued.as_mut().unwrap().renewal_info = None);
-    check("after the end nothing is asked", &spec, &over, &calm(), day(90.0), order(), Reason::Expired);
+    check("after the end nothing is asked", &spec, &over, &calm(), day(90.0), urgently(order()), Reason::Expired);
     let mut elsewhere = two_issuers();
     elsewhere.issuers.remove(0);
     check("nor a CA that is not configured", &elsewhere, &never, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
@@ -256,7 +277,7 @@ fn the_rails() {
     check("an emergency adds one six hours after the last", &spec, &emergency, &calm(), late + HOUR, sleep(late + HOUR * 6), Reason::Waiting);
     let looked = changed(&emergency, |r| r.target().looked_at = Some(late + HOUR * 5));
     check("no sooner", &spec, &looked, &calm(), late + HOUR * 5, sleep(late + HOUR * 6), Reason::Waiting);
-    check("then", &spec, &looked, &calm(), late + HOUR * 6, order(), Reason::Due);
+    check("then", &spec, &looked, &calm(), late + HOUR * 6, urgently(order()), Reason::Due);
     let before = accepted(healthy(day(85.4)), 3, day(85.4));
     check("which is thought of when it begins", &spec, &before, &calm(), day(85.4), sleep(day(85.5)), Reason::Waiting);
     let again = with_window(1.0, 3.0, day(5.0));
@@ -367,15 +388,69 @@ fn fallback_to_the_next_issuer() {
     assert!(renewed.orders.issuers.is_empty(), "the next renewal begins with the first one again");
 }
 
+/// The limits of an issuer leave no room until then.
+fn held_back(issuer: &str, free_at: Timestamp) -> Event {
+    let exhausted = Exhausted {
+        limit: Limit::RegisteredDomain,
+        subject: "example.com".into(),
+        quota: Quota::new(50, DAY * 7).unwrap(),
+        free_at,
+    };
+    Event::OrderHeldBack {
+        issuer: issuer.into(),
+        exhausted,
+        jitter: 0.0,
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn limits_that_leave_no_room() {
+    let (spec, now) = (spec(), day(60.0));
+    let spent = healthy(now).after([held_back("first", now + HOUR)], now);
+    check("are waited for", &spec, &spent, &calm(), now, sleep(now + HOUR), Reason::CaBudget);
+    check("and tried then", &spec, &spent, &calm(), now + HOUR, order(), Reason::Due);
+    let busy = changed(&spent, |r| r.orders.issuers.clear());
+    let closed_for_longer = closed(&Scope::Ca { directory: DIRECTORY.into() }, now + HOUR * 2, now);
+    check("beside whatever else holds an order back", &spec, &busy, &closed_for_longer, now, sleep(now + HOUR * 2), Reason::Waiting);
+    let told = changed(&with_window(1.0, 3.0, now), |r| r.apply(held_back("first", now + DAY), now));
+    check("but not by a replacement, which does not count", &spec, &told, &calm(), now, order_of("first", &["v.example.com"], true), Reason::Due);
+    let late = changed(&healthy(day(85.4)), |r| r.apply(held_back("first", day(89.0)), day(85.4)));
+    check("nor beyond the beginning of an emergency", &spec, &late, &calm(), day(85.4), sleep(day(85.5)), Reason::CaBudget);
+    check("when the CA itself says no", &spec, &late, &calm(), day(85.5), urgently(order()), Reason::Due);
+    let reconfigured = spent.after([Event::Reconfigured { digest: "other".into() }], now);
+    check("and not when the configuration changed", &spec, &reconfigured, &calm(), now, order(), Reason::Due);
+    let future = changed(&healthy(now), |r| r.apply(held_back("first", now + DAY * 9), now + DAY * 8));
+    check("nor by a clock that was ahead", &spec, &future, &calm(), now, order(), Reason::Due);
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_fallback_for_limits_that_leave_no_room() {
+    let mut spec = spec();
+    spec.issuers.push(issuer("second", DIRECTORY_2));
+    let second = || order_of("second", &["v.example.com"], false);
+    let soon = nothing().after([held_back("first", START + MINUTE * 20)], START);
+    check("a short wait is none", &spec, &soon, &calm(), START, sleep(START + MINUTE * 20), Reason::CaBudget);
+    let long = nothing().after([held_back("first", START + HOUR * 3)], START);
+    check("with nothing held the next one is asked at once", &spec, &long, &calm(), START, second(), Reason::NothingIssued);
+    let held = healthy(day(60.0)).after([held_back("first", day(80.0))], day(60.0));
+    check("while something is held the first one is waited for", &spec, &held, &calm(), day(60.0), sleep(day(60.25)), Reason::DriftCheck);
+    let held = changed(&held, |r| r.target().looked_at = Some(day(74.9)));
+    check("until the last sixth", &spec, &held, &calm(), day(74.9), sleep(day(75.0)), Reason::CaBudget);
+    check("which is a moment to think again", &spec, &held, &calm(), day(75.0), second(), Reason::Due);
+}
+
 #[test]
 #[rustfmt::skip]
 fn changed_names_that_cannot_be_had() {
     let both: &[&str] = &["v.example.com", "w.example.com"];
     let spec = Spec { names: names(both), ..spec() };
-    let last_good = || order();
+    let last_good = || urgently(order());
     let fail = |at| healthy(at).after([order_failed("first", operator())], at);
     let all = || order_of("first", both, false);
-    check("the changed names are ordered", &spec, &healthy(day(86.0)), &calm(), day(86.0), all(), Reason::NamesChanged);
+    let all_now = || urgently(all());
+    check("the changed names are ordered", &spec, &healthy(day(86.0)), &calm(), day(86.0), all_now(), Reason::NamesChanged);
     check("again while there is time", &spec, &changed(&fail(day(80.0)), |r| r.target().looked_at = Some(day(81.0))), &calm(), day(81.0), all(), Reason::NamesChanged);
     let before = fail(day(85.4));
     check("the emergency is a moment to think again", &spec, &before, &calm(), day(85.4), sleep(day(85.5)), Reason::Waiting);
@@ -384,13 +459,13 @@ fn changed_names_that_cannot_be_had() {
     check("but has its own", &spec, &failing, &calm(), day(86.0), sleep(day(86.25)), Reason::DriftCheck);
     let gone = Spec { names: names(&["w.example.com"]), ..spec.clone() };
     let looked = changed(&before, |r| r.target().looked_at = Some(day(86.0)));
-    check("not if one of them is not configured any more", &gone, &looked, &calm(), day(86.0), order_of("first", &["w.example.com"], false), Reason::NamesChanged);
+    check("not if one of them is not configured any more", &gone, &looked, &calm(), day(86.0), urgently(order_of("first", &["w.example.com"], false)), Reason::NamesChanged);
     let mut had = before.after([Event::Issued(Box::new(issued(2, day(85.5)))), order_failed("first", operator())], day(85.5));
     had.target().looked_at = Some(day(85.5));
     had.apply(install_failed(2, operator()), day(85.6));
     check("once it is there the changed names are the aim again", &spec, &had, &calm(), day(85.75), look(), Reason::DriftCheck);
     had.target().looked_at = Some(day(85.84));
-    check("not the last good ones, though the edge is still old", &spec, &had, &calm(), day(85.84), all(), Reason::NamesChanged);
+    check("not the last good ones, though the edge is still old", &spec, &had, &calm(), day(85.84), all_now(), Reason::NamesChanged);
 }
 
 #[test]
@@ -412,5 +487,5 @@ fn urgency() {
     for target in record.targets.values_mut() {
         target.looked_at = Some(later);
     }
-    check("8 h in the last third of what can be saved", &spec, &record, &calm(), later, order(), Reason::Due);
+    check("8 h in the last third of what can be saved", &spec, &record, &calm(), later, urgently(order()), Reason::Due);
 }

@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::backoff::doubled;
+use super::budget::Exhausted;
 use super::record::{
-    AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, Record, RenewalInfo,
-    Served, TargetRecord, Trouble, Unusable, millionths,
+    AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Record,
+    RenewalInfo, Served, TargetRecord, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -75,6 +76,15 @@ pub enum Event {
     },
     /// An order is about to be sent; from here on it counts for the brake.
     OrderIntended(OrderIntent),
+    /// No order was sent, because the CA's limits leave no room for it.
+    OrderHeldBack {
+        /// The issuer's name.
+        issuer: String,
+        /// What is used up.
+        exhausted: Exhausted,
+        /// Spreads those who wait for the same.
+        jitter: f64,
+    },
     /// The CA accepted the order, its URL is stored.
     OrderAccepted,
     /// The order under way is over without a certificate: gone, invalid, or for other names than
@@ -214,6 +224,11 @@ impl Record {
             Event::RenewalInfoAnswered(answer) => self.answer_renewal_info(answer.told_at(now)),
             Event::RenewalInfoFailed { failure } => self.fail_renewal_info(&failure, now),
             Event::OrderIntended(intent) => self.orders.intend(intent.opened_at(now)),
+            Event::OrderHeldBack {
+                issuer,
+                exhausted,
+                jitter,
+            } => self.orders.hold_back(issuer, exhausted, jitter, now),
             Event::OrderAccepted => self.orders.accept(now),
             Event::OrderDropped => self.orders.open = None,
             Event::OrderFailed {
@@ -292,6 +307,8 @@ impl Record {
     /// rung.
     fn reconfigure(&mut self, digest: String, now: Timestamp) {
         self.digest = digest;
+        // The limits themselves may be what changed; the ledger is asked anew.
+        self.orders.out_of_budget.clear();
         if self.orders.trouble.is_some() {
             self.orders.forget_trouble(now);
         }
@@ -353,6 +370,7 @@ impl Record {
         self.newest_generation = self.newest_generation.max(issued.generation);
         self.orders.open = None;
         self.orders.forget_trouble(now);
+        self.orders.out_of_budget.clear();
         self.issued = Some(issued);
         // A new generation is a new question.
         for target in self.targets.values_mut() {
@@ -452,10 +470,21 @@ impl Orders {
 
     fn intend(&mut self, open: OpenOrder) {
         let now = open.intended_at;
+        self.out_of_budget.remove(&open.issuer);
         self.accepted
             .retain(|order| now.since(order.at) < BRAKE_MEMORY);
         self.accepted.push(AcceptedOrder { at: now });
         self.open = Some(open);
+    }
+
+    fn hold_back(&mut self, issuer: String, exhausted: Exhausted, jitter: f64, now: Timestamp) {
+        let until = exhausted.retry_at(jitter);
+        let deadline = Deadline { until, set_at: now };
+        let held_back = OutOfBudget {
+            exhausted,
+            deadline,
+        };
+        self.out_of_budget.insert(issuer, held_back);
     }
 
     fn fail(&mut self, issuer: String, failure: Failure, jitter: f64, now: Timestamp) {

@@ -61,6 +61,7 @@ async fn each_write_is_found_after_a_kill() {
     let id = store
         .save_order_intent(&lease, &record, NOW, &order, &entries)
         .await
+        .unwrap()
         .unwrap();
     found(&["account key", "account URL", "order"], 1).await;
 

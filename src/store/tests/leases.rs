@@ -169,7 +169,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     assert_eq!(state().await, before);
     assert_eq!(store.history(None, 10).await.unwrap(), []);
     assert_eq!(store.generation(&video(), 9).await.unwrap(), None);
-    let set = BudgetScope::ExactSet;
+    let set = Limit::ExactSet;
     let used = budget_used(&store, DIRECTORY, set, "v.example.com", NOW);
     assert_eq!(used.await, 1);
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod failures;
 mod leases;
+mod ledger;
 mod opening;
 mod orders;
 mod records;
@@ -17,12 +18,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    BudgetScope, HistoryEntry, KeyMaterial, Lease, NewGeneration, NewOrderRow, OrderId,
-    Reservation, SealKey, Store, StoreError, StoreSettings,
+    HistoryEntry, KeyMaterial, Lease, NewGeneration, NewOrderRow, OrderId, SealKey, Store,
+    StoreError, StoreSettings,
 };
 use crate::certificate::{Chain, Fingerprint, KeyType};
 use crate::name::Label;
-use crate::renewal::{Event, Issued, Record};
+use crate::renewal::{Draw, DrawKind, Event, Issued, Limit, Record};
 use crate::time::Timestamp;
 
 /// What the URL of a CA's directory looks like.
@@ -143,10 +144,11 @@ fn entry(kind: &str) -> HistoryEntry {
 }
 
 fn new_order() -> NewOrderRow {
-    let reservation = |scope, subject: &str, exempt| Reservation {
-        scope,
+    let draw = |limit, subject: &str, kind| Draw {
+        limit,
         subject: subject.to_owned(),
-        exempt,
+        quota: None,
+        kind,
     };
     NewOrderRow {
         intent_at: NOW,
@@ -157,19 +159,19 @@ fn new_order() -> NewOrderRow {
         key_type: KeyType::EcdsaP256,
         profile: Some("classic".to_owned()),
         replaces: None,
-        reservations: vec![
-            reservation(BudgetScope::ExactSet, "v.example.com", false),
-            reservation(BudgetScope::RegisteredDomain, "example.com", true),
+        draws: vec![
+            draw(Limit::ExactSet, "v.example.com", DrawKind::Takes),
+            draw(Limit::RegisteredDomain, "example.com", DrawKind::Exempt),
         ],
+        overdraws: false,
     }
 }
 
 /// Stores the intent of [`new_order`].
 async fn intend(store: &Store, lease: &Lease, record: &Record) -> OrderId {
-    store
-        .save_order_intent(lease, record, NOW, &new_order(), &[])
-        .await
-        .unwrap()
+    let order = new_order();
+    let intended = store.save_order_intent(lease, record, NOW, &order, &[]);
+    intended.await.unwrap().unwrap()
 }
 
 fn new_generation<'a>(
@@ -190,7 +192,7 @@ fn new_generation<'a>(
 async fn budget_used(
     store: &Store,
     directory: &str,
-    scope: BudgetScope,
+    limit: Limit,
     subject: &str,
     since: Timestamp,
 ) -> i64 {
@@ -200,7 +202,7 @@ async fn budget_used(
     );
     count
         .bind(directory)
-        .bind(scope.as_str())
+        .bind(limit.as_str())
         .bind(subject)
         .bind(since.as_millis())
         .fetch_one(&store.pool)

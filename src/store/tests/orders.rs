@@ -21,6 +21,7 @@ async fn an_order_is_found_again_as_far_as_it_was() {
     let id = store
         .save_order_intent(&lease, &record, NOW, &order, &[entry("ordered")])
         .await
+        .unwrap()
         .unwrap();
     let open = store.open_order(&video()).await.unwrap().unwrap();
     assert_eq!(
@@ -162,7 +163,7 @@ async fn a_new_order_closes_one_that_was_left_open_and_its_budget_stands() {
     let used = async |directory, scope, subject, since| {
         budget_used(&store, directory, scope, subject, since).await
     };
-    let (set, domain) = (BudgetScope::ExactSet, BudgetScope::RegisteredDomain);
+    let (set, domain) = (Limit::ExactSet, Limit::RegisteredDomain);
     assert_eq!(used(DIRECTORY, set, "v.example.com", NOW).await, 2);
     assert_eq!(used(DIRECTORY, set, "v.example.com", NOW + MINUTE).await, 0);
     assert_eq!(used(DIRECTORY, set, "w.example.com", NOW).await, 0);
@@ -283,13 +284,13 @@ async fn the_budget_of_an_order_follows_what_became_of_it() {
     let record = Record::default();
     let (_, key) = pair();
     let used = async || {
-        let set = BudgetScope::ExactSet;
+        let set = Limit::ExactSet;
         budget_used(&store, DIRECTORY, set, "v.example.com", NOW).await
     };
     let exempt = || {
         let mut order = new_order();
-        for reservation in &mut order.reservations {
-            reservation.exempt = true;
+        for draw in &mut order.draws {
+            draw.kind = DrawKind::Exempt;
         }
         order.replaces = Some("aki.serial".to_owned());
         order
@@ -297,7 +298,7 @@ async fn the_budget_of_an_order_follows_what_became_of_it() {
     for (replaces, expected) in [(true, 0), (false, 1)] {
         let order = exempt();
         let id = store.save_order_intent(&lease, &record, NOW, &order, &[]);
-        let id = id.await.unwrap();
+        let id = id.await.unwrap().unwrap();
         let accepted = AcceptedOrderRow {
             url: URL,
             key: &key,

@@ -264,16 +264,7 @@ async fn pruning_removes_what_was_over_long_ago_and_nothing_that_is_open() {
         .await
         .unwrap();
     assert_eq!(store.history(None, 10).await.unwrap(), []);
-    let used = async || {
-        budget_used(
-            &store,
-            DIRECTORY,
-            BudgetScope::ExactSet,
-            "v.example.com",
-            NOW,
-        )
-        .await
-    };
+    let used = async || budget_used(&store, DIRECTORY, Limit::ExactSet, "v.example.com", NOW).await;
     assert_eq!(used().await, 3, "CAs count for longer");
     let orders: Vec<String> = sqlx::query_scalar("SELECT id FROM orders")
         .fetch_all(&store.pool)

@@ -1,5 +1,6 @@
 //! The daemon as a whole, with real protocols on all sides.
 
+mod budget;
 mod ca_faults;
 mod clock;
 mod cloud_faults;

@@ -47,6 +47,8 @@ struct Settings {
     schedule: String,
     /// Fields of `look` beside the addresses.
     look: String,
+    /// Fields of the issuer's `limits`.
+    limits: String,
     /// How long a proof may take to be seen.
     propagation: String,
     secret: String,
@@ -61,6 +63,7 @@ impl Scene {
                 certificates: String::new(),
                 schedule: "brake = { orders_per_day = 1000 }".to_owned(),
                 look: "deadline = \"1m\"".to_owned(),
+                limits: String::new(),
                 propagation: "20s".to_owned(),
                 secret: Gateway::ACCESS_KEY_SECRET.to_owned(),
             },
@@ -100,7 +103,7 @@ impl Scene {
              [http]\nlisten = \"off\"\n\
              [dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n\
              [network]\nca_file = \"{ca_file}\"\n\
-             [issuers.pebble]\ndirectory = \"{directory}\"\n\
+             [issuers.pebble]\ndirectory = \"{directory}\"\nlimits = {{ {limits} }}\n\
              [clouds.default]\n\
              credentials = {{ access_key_id = \"{id}\", access_key_secret_file = \"{home}/secret\" }}\n\
              endpoints = {{ vod = \"{gateway}\", alidns = \"{gateway}\" }}\n\
@@ -110,6 +113,7 @@ impl Scene {
              look = {{ addresses = [\"{edge}\"], {look} }}\n\
              {certificates}\n",
             schedule = self.settings.schedule,
+            limits = self.settings.limits,
             id = Gateway::ACCESS_KEY_ID,
             look = self.settings.look,
             propagation = self.settings.propagation,
@@ -281,6 +285,12 @@ impl SceneBuilder {
     /// Lines of `[schedule]` instead of a brake that is out of the way.
     pub(crate) fn schedule(mut self, schedule: &str) -> Self {
         schedule.clone_into(&mut self.settings.schedule);
+        self
+    }
+
+    /// Fields of the issuer's `limits`.
+    pub(crate) fn limits(mut self, limits: &str) -> Self {
+        limits.clone_into(&mut self.settings.limits);
         self
     }
 

@@ -64,10 +64,11 @@ impl Scene {
             key_type: KeyType::EcdsaP256,
             profile: None,
             replaces: None,
-            reservations: Vec::new(),
+            draws: Vec::new(),
+            overdraws: false,
         };
         let order = store.save_order_intent(&lease, &record, now, &order, &[]);
-        let order = order.await.unwrap();
+        let order = order.await.unwrap().unwrap();
         let new = NewGeneration {
             generation: 1,
             chain: &chain,

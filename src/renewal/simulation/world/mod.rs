@@ -198,6 +198,7 @@ impl World {
             Event::Reconfigured { .. }
             | Event::RenewalInfoAnswered(_)
             | Event::RenewalInfoFailed { .. }
+            | Event::OrderHeldBack { .. }
             | Event::OrderAccepted
             | Event::OrderDropped
             | Event::Issued(_)

@@ -108,7 +108,7 @@ async fn generations(scene: &Scene) -> i64 {
     scene.number("SELECT COUNT(*) FROM generations").await
 }
 
-/// How many reservations of the CA's budget stand; each order makes two.
+/// How many reservations of the CA's budget stand; each order makes three.
 async fn reservations(scene: &Scene) -> i64 {
     scene.number("SELECT COUNT(*) FROM ledger").await
 }

@@ -8,11 +8,13 @@ use vodcertd::certificate::KeyType;
 use vodcertd::clock::Clock;
 use vodcertd::config;
 use vodcertd::name::{DnsName, Label};
-use vodcertd::renewal::{Event, OrderIntent, Record};
-use vodcertd::store::{BudgetScope, NewOrderRow, Reservation};
+use vodcertd::renewal::{Event, Exemption, Limits, OrderIntent, Record};
+use vodcertd::store::NewOrderRow;
 
 use super::*;
 use crate::support::PATIENCE;
+
+const ACCOUNT: &str = "https://ca.example/account/1";
 
 // === The account ===
 
@@ -58,7 +60,7 @@ async fn an_intent_that_was_not_stored_orders_nothing() {
     go_on(&scene, 1).await;
 
     assert_eq!(scene.orders_at_ca(), 1);
-    assert_eq!(reservations(&scene).await, 2);
+    assert_eq!(reservations(&scene).await, 3);
 }
 
 #[tokio::test]
@@ -69,7 +71,7 @@ async fn an_intent_that_was_not_sent_keeps_its_budget_and_is_sent_anew() {
     go_on(&scene, 1).await;
 
     assert_eq!(scene.orders_at_ca(), 1);
-    assert_eq!(reservations(&scene).await, 4);
+    assert_eq!(reservations(&scene).await, 6);
     let record = scene.record(LABEL).await.unwrap();
     assert_eq!(record.orders.accepted.len(), 2);
 }
@@ -90,27 +92,20 @@ async fn intend(scene: &Scene) {
         profile: None,
     });
     record.apply(intended, now);
-    let reserved = |scope| Reservation {
-        scope,
-        subject: DOMAIN.to_owned(),
-        exempt: false,
-    };
     let row = NewOrderRow {
         intent_at: now,
         issuer: "pebble".to_owned(),
         directory: scene.pebble.directory_url(),
-        account: "https://ca.example/account/1".to_owned(),
-        names,
+        account: ACCOUNT.to_owned(),
+        names: names.clone(),
         key_type: KeyType::EcdsaP256,
         profile: None,
         replaces: None,
-        reservations: vec![
-            reserved(BudgetScope::Account),
-            reserved(BudgetScope::ExactSet),
-        ],
+        draws: Limits::default().draws(ACCOUNT, &names, Exemption::None),
+        overdraws: false,
     };
     let saved = store.save_order_intent(&lease, &record, now, &row, &[]);
-    saved.await.unwrap();
+    saved.await.unwrap().unwrap();
     store.close().await;
 }
 
@@ -123,7 +118,7 @@ async fn an_order_whose_url_was_not_stored_keeps_its_budget_and_is_placed_anew()
 
     assert_eq!(scene.orders_at_ca(), 2);
     assert_eq!(scene.certificates_at_ca(), 1);
-    assert_eq!(reservations(&scene).await, 4);
+    assert_eq!(reservations(&scene).await, 6);
     let record = scene.record(LABEL).await.unwrap();
     assert_eq!(record.orders.accepted.len(), 2);
 }
