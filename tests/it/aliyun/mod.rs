@@ -3,6 +3,7 @@
 
 mod clock;
 mod rate;
+mod sdk;
 
 use std::time::Duration;
 

@@ -45,6 +45,8 @@ pub enum Outcome {
 pub struct Call {
     /// `Action` as it was sent.
     pub action: String,
+    /// Whether it was signed by version 3 rather than 1.0.
+    pub by_version_3: bool,
     /// The parameters of the call itself, without the private key and without credentials.
     pub parameters: BTreeMap<String, String>,
     /// When it arrived, by the gateway's clock.
@@ -65,6 +67,7 @@ impl Call {
             .collect();
         Self {
             action: request.sent("Action").unwrap_or_default().to_owned(),
+            by_version_3: request.v3.is_some(),
             parameters,
             at,
             outcome,
@@ -100,6 +103,7 @@ impl Call {
 #[derive(Debug, Default)]
 pub struct Calls {
     log: Mutex<Vec<Call>>,
+    urls: Mutex<Vec<String>>,
     keys_in_urls: Mutex<usize>,
     panics: Mutex<usize>,
 }
@@ -132,6 +136,11 @@ impl Calls {
         locked(&self.log).clear();
     }
 
+    /// The path and query of every request as it arrived, also of those that are no call.
+    pub fn urls(&self) -> Vec<String> {
+        locked(&self.urls).clone()
+    }
+
     /// How many requests had the private key in their URL.
     pub fn keys_in_urls(&self) -> usize {
         *locked(&self.keys_in_urls)
@@ -150,6 +159,10 @@ impl Calls {
 
     pub(super) fn note_panic(&self) {
         *locked(&self.panics) += 1;
+    }
+
+    pub(super) fn note_url(&self, url: &str) {
+        locked(&self.urls).push(url.to_owned());
     }
 
     pub(super) fn note_key_in_url(&self) {

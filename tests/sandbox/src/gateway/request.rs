@@ -18,6 +18,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(super) struct Request {
     pub(super) method: Method,
     path: String,
+    /// Path and query as they arrived.
+    pub(super) url: String,
     pub(super) host: String,
     pub(super) parameters: BTreeMap<String, String>,
     /// Whether the private key was in the URL, where proxies write it to their logs.
@@ -55,6 +57,7 @@ impl Request {
         Self {
             method,
             path: uri.path().to_owned(),
+            url: uri.to_string(),
             host: header(headers, &HOST),
             parameters,
             key_in_url,

@@ -73,6 +73,7 @@ async fn handle(
 
 /// Runs the whole course of a request; no response means that the connection is to be closed.
 async fn answer(shared: &Shared, request: &Request) -> Option<Response<Body>> {
+    shared.calls.note_url(&request.url);
     if request.key_in_url {
         shared.calls.note_key_in_url();
     }
