@@ -118,7 +118,7 @@ fn region<'a>(findings: &mut Findings, written: Option<&'a Text>) -> &'a str {
 /// All endpoints are checked, even those of services that nothing calls yet.
 fn endpoints(findings: &mut Findings, written: &file::Endpoints, region: &str) -> Endpoints {
     let mut endpoint = |text: &Option<Text>, plain_http| -> Option<Url> {
-        values::url(findings, text.as_ref()?, plain_http)
+        values::endpoint(findings, text.as_ref()?, plain_http)
     };
     let vod = endpoint(&written.vod, PlainHttp::Loopback);
     let alidns = endpoint(&written.alidns, PlainHttp::Loopback);

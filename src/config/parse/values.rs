@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::config::error::{Findings, Problem};
 use crate::config::file::{List, Text};
@@ -223,10 +223,19 @@ pub(super) fn address(findings: &mut Findings, text: &Text) -> Option<SocketAddr
     parsed.ok()
 }
 
-/// The URL of a service: a host and a path.
-pub(super) fn url(findings: &mut Findings, text: &Text, plain_http: PlainHttp) -> Option<Url> {
+/// The URL of a service whose calls all go to the path `/`: a host, perhaps with a port.
+pub(super) fn endpoint(findings: &mut Findings, text: &Text, plain_http: PlainHttp) -> Option<Url> {
     let url = whole_url(findings, text, plain_http, "remove them")?;
-    without_query(findings, text, url)
+    if url.path() == "/" && url.query().is_none() {
+        return Some(url);
+    }
+    let host = &url[..Position::BeforePath];
+    findings.add(
+        Problem::error(format!("{:?} holds more than a host", text.get_ref()))
+            .at(text.span())
+            .hint(format!("write it as {host:?}")),
+    );
+    None
 }
 
 /// The URL, unless it has a query.

@@ -120,9 +120,26 @@ imds = "ftp://100.100.100.200"
         &[
             r#"2:7 "http://vod.example.com" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
             r#"3:10 "vod.aliyuncs.com" is not a URL (write it as "https://HOST/PATH")"#,
-            r#"4:7 "https://x?y" holds more than a host and a path (remove its query)"#,
+            r#"4:7 "https://x?y" holds more than a host (write it as "https://x")"#,
             r#"5:7 "http://localhost:1" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
             r#"6:8 "ftp://100.100.100.200" is neither an https nor an http URL (write it as "https://HOST" or "http://HOST")"#,
+        ],
+    ),
+    (
+        "endpoints that are more than a host",
+        r#"[clouds.d.endpoints]
+vod = "https://vod-vpc.cn-shanghai.aliyuncs.com/?Action=DescribeVodDomainDetail"
+alidns = "https://alidns.aliyuncs.com:8443/v2/"
+cas = "https://cas.aliyuncs.com/#x"
+sts = "https://me:s3cret@sts.aliyuncs.com"
+imds = "http://100.100.100.200/latest/meta-data"
+"#,
+        &[
+            r#"2:7 "https://vod-vpc.cn-shanghai.aliyuncs.com/?Action=DescribeVodDomainDetail" holds more than a host (write it as "https://vod-vpc.cn-shanghai.aliyuncs.com")"#,
+            r#"3:10 "https://alidns.aliyuncs.com:8443/v2/" holds more than a host (write it as "https://alidns.aliyuncs.com:8443")"#,
+            r##"4:7 "https://cas.aliyuncs.com/#x" ends in a fragment (remove it, from "#" on)"##,
+            "5:7 a URL in this file must not hold a user name or a password (remove them)",
+            r#"6:8 "http://100.100.100.200/latest/meta-data" holds more than a host (write it as "http://100.100.100.200")"#,
         ],
     ),
     (

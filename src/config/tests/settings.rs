@@ -202,6 +202,36 @@ fn clouds_have_credentials_endpoints_and_rates() {
 }
 
 #[test]
+fn endpoints_inside_a_vpc_replace_those_of_the_region() {
+    let config = right(
+        r#"
+        [clouds.vpc]
+        region = "cn-beijing"
+        endpoints = { vod = "https://VOD-VPC.cn-beijing.aliyuncs.com/" }
+        [clouds.tunnel]
+        endpoints = { vod = "https://vod-vpc.cn-shanghai.aliyuncs.com:8443", alidns = "http://[::1]:8080" }
+        [[certificates]]
+        names = ["v.example.com"]
+        "#,
+    )
+    .config;
+    let endpoints = |cloud: &str| {
+        let endpoints = &config.clouds[cloud].endpoints;
+        (endpoints.vod.as_str(), endpoints.alidns.as_str())
+    };
+    let expected = (
+        "https://vod-vpc.cn-beijing.aliyuncs.com/",
+        "https://alidns.aliyuncs.com/",
+    );
+    assert_eq!(endpoints("vpc"), expected);
+    let expected = (
+        "https://vod-vpc.cn-shanghai.aliyuncs.com:8443/",
+        "http://[::1]:8080/",
+    );
+    assert_eq!(endpoints("tunnel"), expected);
+}
+
+#[test]
 fn the_first_solver_that_is_for_a_name_proves_it() {
     let config = right(
         r#"
