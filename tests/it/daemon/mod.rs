@@ -6,6 +6,7 @@ mod clock;
 mod cloud_faults;
 mod crash;
 mod credentials;
+mod hygiene;
 mod leftovers;
 mod life;
 mod lost_answers;

@@ -52,6 +52,29 @@ impl Scene {
         database.close().await.unwrap();
     }
 
+    /// Every text in the store. Private keys are no text in it.
+    pub(crate) async fn texts(&self) -> String {
+        let mut database = self.connect().await;
+        let columns = "SELECT 'SELECT ' || c.name || ' FROM ' || t.name
+                              || ' WHERE typeof(' || c.name || ') = ''text'''
+                       FROM sqlite_master AS t, pragma_table_info(t.name) AS c
+                       WHERE t.type = 'table'";
+        let columns: Vec<String> = query_scalar(columns)
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        let mut texts = Vec::new();
+        for column in columns {
+            let of_column: Vec<String> = query_scalar(AssertSqlSafe(column))
+                .fetch_all(&mut database)
+                .await
+                .unwrap();
+            texts.extend(of_column);
+        }
+        database.close().await.unwrap();
+        texts.join("\n")
+    }
+
     /// Copies the store to a file that is not there yet; only while no daemon runs.
     pub(crate) async fn back_up(&self, file: &Path) {
         self.execute(format!("VACUUM INTO '{}'", file.display()))

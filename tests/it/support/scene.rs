@@ -51,6 +51,10 @@ struct Settings {
     limits: String,
     /// How long a proof may take to be seen.
     propagation: String,
+    /// Where the status page is, or `off`.
+    listen: String,
+    /// Lines of `[clouds.default]`.
+    cloud: String,
     secret: String,
 }
 
@@ -65,6 +69,8 @@ impl Scene {
                 look: "deadline = \"1m\"".to_owned(),
                 limits: String::new(),
                 propagation: "20s".to_owned(),
+                listen: "off".to_owned(),
+                cloud: String::new(),
                 secret: Gateway::ACCESS_KEY_SECRET.to_owned(),
             },
             domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
@@ -100,11 +106,11 @@ impl Scene {
             "contact = [\"ops@example.com\"]\n\
              [store]\nurl = \"sqlite://{home}/state.db\"\n\
              [schedule]\n{schedule}\n\
-             [http]\nlisten = \"off\"\n\
+             [http]\nlisten = \"{listen}\"\n\
              [dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n\
              [network]\nca_file = \"{ca_file}\"\n\
              [issuers.pebble]\ndirectory = \"{directory}\"\nlimits = {{ {limits} }}\n\
-             [clouds.default]\n\
+             [clouds.default]\n{cloud}\n\
              credentials = {{ access_key_id = \"{id}\", access_key_secret_file = \"{home}/secret\" }}\n\
              endpoints = {{ vod = \"{gateway}\", alidns = \"{gateway}\" }}\n\
              [solvers.alidns]\nkind = \"alidns\"\n\
@@ -114,6 +120,8 @@ impl Scene {
              {certificates}\n",
             schedule = self.settings.schedule,
             limits = self.settings.limits,
+            listen = self.settings.listen,
+            cloud = self.settings.cloud,
             id = Gateway::ACCESS_KEY_ID,
             look = self.settings.look,
             propagation = self.settings.propagation,
@@ -250,6 +258,14 @@ impl Scene {
         ReadStore::open(&self.database()).await.ok()
     }
 
+    /// What the daemon that runs answers to `GET` of a path of its status page.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.settings.listen);
+        let answer = reqwest::get(&url).await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.unwrap()
+    }
+
     /// Everything that helps to understand why a test waits in vain.
     async fn story(&self) -> String {
         let mut text = String::new();
@@ -303,6 +319,19 @@ impl SceneBuilder {
     /// How long a proof may take to be seen; `0s` not to look at all.
     pub(crate) fn propagation(mut self, timeout: &str) -> Self {
         timeout.clone_into(&mut self.settings.propagation);
+        self
+    }
+
+    /// Lines of `[clouds.default]` beside its credentials and endpoints.
+    pub(crate) fn cloud(mut self, cloud: &str) -> Self {
+        cloud.clone_into(&mut self.settings.cloud);
+        self
+    }
+
+    /// A status page at a free port, for [`Scene::get`].
+    pub(crate) fn page(mut self) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        self.settings.listen = free.local_addr().unwrap().to_string();
         self
     }
 
