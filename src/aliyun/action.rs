@@ -11,6 +11,8 @@ pub enum Action {
     AddDomainRecord,
     /// Deletes a record by its id (Alidns).
     DeleteDomainRecord,
+    /// Deletes a stored certificate by its id (CAS).
+    DeleteUserCertificate,
     /// Lists the records of a zone (Alidns).
     DescribeDomainRecords,
     /// Lists the zones of the account (Alidns).
@@ -32,6 +34,8 @@ pub enum Action {
 pub enum Service {
     /// Alibaba Cloud DNS.
     Alidns,
+    /// Certificate Management Service.
+    Cas,
     /// Video on demand.
     Vod,
 }
@@ -42,6 +46,7 @@ impl Action {
         match self {
             Self::AddDomainRecord => "AddDomainRecord",
             Self::DeleteDomainRecord => "DeleteDomainRecord",
+            Self::DeleteUserCertificate => "DeleteUserCertificate",
             Self::DescribeDomainRecords => "DescribeDomainRecords",
             Self::DescribeDomains => "DescribeDomains",
             Self::DescribeSubDomainRecords => "DescribeSubDomainRecords",
@@ -60,6 +65,7 @@ impl Action {
             | Self::DescribeDomainRecords
             | Self::DescribeDomains
             | Self::DescribeSubDomainRecords => Service::Alidns,
+            Self::DeleteUserCertificate => Service::Cas,
             Self::DescribeVodDomainCertificateInfo
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
@@ -102,6 +108,7 @@ impl Service {
     pub fn version(self) -> &'static str {
         match self {
             Self::Alidns => "2015-01-09",
+            Self::Cas => "2020-04-07",
             Self::Vod => "2017-03-21",
         }
     }

@@ -49,6 +49,8 @@ pub struct Cloud {
 pub struct Endpoints {
     /// Alibaba Cloud DNS.
     pub alidns: Url,
+    /// Certificate Management Service.
+    pub cas: Url,
     /// Video on demand.
     pub vod: Url,
 }
@@ -85,6 +87,7 @@ impl Endpoints {
         let url = |text| Url::parse(text).expect("the endpoints above are URLs");
         Self {
             alidns: url("https://alidns.aliyuncs.com"),
+            cas: url(Self::cas_of(region)),
             vod: url(vod),
         }
     }
@@ -113,9 +116,19 @@ impl Endpoints {
         })
     }
 
+    /// The two places where VOD knows stored certificates: the mainland, and Singapore for all else.
+    fn cas_of(region: &str) -> &'static str {
+        if region.starts_with("cn-") && region != "cn-hongkong" {
+            "https://cas.aliyuncs.com"
+        } else {
+            "https://cas.ap-southeast-1.aliyuncs.com"
+        }
+    }
+
     fn of_service(&self, service: Service) -> &Url {
         match service {
             Service::Alidns => &self.alidns,
+            Service::Cas => &self.cas,
             Service::Vod => &self.vod,
         }
     }

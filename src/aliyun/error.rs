@@ -230,7 +230,7 @@ impl ApiError {
         let action = self.action.scope(&cloud);
         match (about, self.action.service()) {
             (About::Here | About::Status, _) | (About::Permission, Service::Alidns) => Scope::Here,
-            (About::Action, _) | (About::Permission, Service::Vod) => action,
+            (About::Action, _) | (About::Permission, Service::Cas | Service::Vod) => action,
             (About::Cloud, _) => Scope::Cloud { cloud },
         }
     }

@@ -1,10 +1,11 @@
-//! The Alibaba Cloud client: signed RPC calls to its VOD and DNS services.
+//! The Alibaba Cloud client: signed RPC calls to its VOD, DNS and certificate services.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`client`] | settings of a cloud, and the one signed call |
 //! | [`vod`] | certificates of VOD acceleration domains |
 //! | [`alidns`] | zones and TXT records |
+//! | [`cas`] | certificates as they are stored |
 //! | [`code`] | every known error code, and what it asks of us |
 //! | [`error`] | why a call failed, and the failure that it amounts to |
 //! | [`credentials`] | access keys and where they come from |
@@ -19,6 +20,7 @@
 pub mod action;
 pub mod alidns;
 mod answer;
+pub mod cas;
 pub mod client;
 pub mod code;
 pub mod credentials;

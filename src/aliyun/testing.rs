@@ -137,6 +137,7 @@ impl Bench {
             signature,
             endpoints: Endpoints {
                 alidns: endpoint.clone(),
+                cas: endpoint.clone(),
                 vod: endpoint,
             },
             rate: Rate {

@@ -398,5 +398,12 @@ fn endpoints_follow_the_region() {
         let central = host == "vod.aliyuncs.com";
         assert_eq!(Endpoints::knows_vod_of(region), !central, "{region}");
         assert_eq!(endpoints.alidns.as_str(), "https://alidns.aliyuncs.com/");
+        let mainland = region.starts_with("cn-") && region != "cn-hongkong";
+        let cas = if mainland {
+            "https://cas.aliyuncs.com/"
+        } else {
+            "https://cas.ap-southeast-1.aliyuncs.com/"
+        };
+        assert_eq!(endpoints.cas.as_str(), cas, "{region}");
     }
 }

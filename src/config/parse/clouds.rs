@@ -122,13 +122,15 @@ fn endpoints(findings: &mut Findings, written: &file::Endpoints, region: &str) -
     };
     let vod = endpoint(&written.vod, PlainHttp::Loopback);
     let alidns = endpoint(&written.alidns, PlainHttp::Loopback);
-    for text in [&written.cas, &written.sts, &written.cdn] {
+    let cas = endpoint(&written.cas, PlainHttp::Loopback);
+    for text in [&written.sts, &written.cdn] {
         endpoint(text, PlainHttp::Loopback);
     }
     endpoint(&written.imds, PlainHttp::Allowed);
     let public = Endpoints::of_region(region);
     Endpoints {
         alidns: alidns.unwrap_or(public.alidns),
+        cas: cas.unwrap_or(public.cas),
         vod: vod.unwrap_or(public.vod),
     }
 }

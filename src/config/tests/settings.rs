@@ -207,7 +207,7 @@ fn endpoints_inside_a_vpc_replace_those_of_the_region() {
         r#"
         [clouds.vpc]
         region = "cn-beijing"
-        endpoints = { vod = "https://VOD-VPC.cn-beijing.aliyuncs.com/" }
+        endpoints = { vod = "https://VOD-VPC.cn-beijing.aliyuncs.com/", cas = "https://cas-vpc.cn-hangzhou.aliyuncs.com" }
         [clouds.tunnel]
         endpoints = { vod = "https://vod-vpc.cn-shanghai.aliyuncs.com:8443", alidns = "http://[::1]:8080" }
         [[certificates]]
@@ -217,17 +217,20 @@ fn endpoints_inside_a_vpc_replace_those_of_the_region() {
     .config;
     let endpoints = |cloud: &str| {
         let endpoints = &config.clouds[cloud].endpoints;
-        (endpoints.vod.as_str(), endpoints.alidns.as_str())
+        let services = [&endpoints.vod, &endpoints.alidns, &endpoints.cas];
+        services.map(url::Url::as_str)
     };
-    let expected = (
+    let expected = [
         "https://vod-vpc.cn-beijing.aliyuncs.com/",
         "https://alidns.aliyuncs.com/",
-    );
+        "https://cas-vpc.cn-hangzhou.aliyuncs.com/",
+    ];
     assert_eq!(endpoints("vpc"), expected);
-    let expected = (
+    let expected = [
         "https://vod-vpc.cn-shanghai.aliyuncs.com:8443/",
         "http://[::1]:8080/",
-    );
+        "https://cas.aliyuncs.com/",
+    ];
     assert_eq!(endpoints("tunnel"), expected);
 }
 

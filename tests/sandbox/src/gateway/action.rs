@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{Settings, alidns, certificate_installation, vod};
+use super::{Settings, alidns, certificate_deletion, certificate_installation, vod};
 use crate::world::World;
 
 const VOD: &str = "2017-03-21";
 const ALIDNS: &str = "2015-01-09";
+const CAS: &str = "2020-04-07";
 
 /// An action that this gateway performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +26,11 @@ pub(super) enum Action {
     DescribeSubDomainRecords,
     DescribeDomains,
     DescribeDomainInfo,
+    DeleteUserCertificate,
 }
 
 impl Action {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::SetVodDomainSslCertificate,
         Self::DescribeVodDomainCertificateInfo,
         Self::DescribeVodDomainDetail,
@@ -40,6 +42,7 @@ impl Action {
         Self::DescribeSubDomainRecords,
         Self::DescribeDomains,
         Self::DescribeDomainInfo,
+        Self::DeleteUserCertificate,
     ];
 
     /// The action that `Action` and `Version` name.
@@ -74,6 +77,7 @@ impl Action {
             Self::DescribeSubDomainRecords => "DescribeSubDomainRecords",
             Self::DescribeDomains => "DescribeDomains",
             Self::DescribeDomainInfo => "DescribeDomainInfo",
+            Self::DeleteUserCertificate => "DeleteUserCertificate",
         }
     }
 
@@ -95,6 +99,7 @@ impl Action {
             | Self::DescribeSubDomainRecords
             | Self::DescribeDomains
             | Self::DescribeDomainInfo => ALIDNS,
+            Self::DeleteUserCertificate => CAS,
         }
     }
 
@@ -121,6 +126,7 @@ impl Action {
             Self::DescribeSubDomainRecords => alidns::sub_domain_records(state, request),
             Self::DescribeDomains => alidns::domains(state, request),
             Self::DescribeDomainInfo => alidns::domain_info(state, request),
+            Self::DeleteUserCertificate => certificate_deletion::delete_certificate(state, request),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21) and Alidns (2015-01-09).
+//! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21), Alidns (2015-01-09) and the deletion
+//! of stored certificates (CAS, 2020-04-07).
 //!
 //! It judges a request as the documentation says the real one does, changes the [`World`], and
 //! fails on script. It does not serve TLS, and it knows no other product.
@@ -8,6 +9,7 @@ mod action;
 mod alidns;
 mod answer;
 mod calls;
+mod certificate_deletion;
 mod certificate_installation;
 mod fault;
 mod flow;
