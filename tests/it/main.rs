@@ -12,6 +12,7 @@ mod aliyun;
 mod cli;
 mod cloud;
 mod daemon;
+mod live;
 mod solver;
 mod support;
 mod target;

@@ -1,0 +1,177 @@
+//! Confirms at the live service what vodcertd relies on, with vodcertd's own client, and leaves nothing
+//! behind. Run by `tests/live.sh`, which says what it does to the account.
+#![expect(
+    clippy::print_stdout,
+    reason = "telling what the service said is what this program is for"
+)]
+
+mod pair;
+mod steps;
+mod traces;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use vodcertd::aliyun::{Client, Cloud, Limiter, Signature};
+use vodcertd::clock::Clock;
+use vodcertd::config::{self, Config};
+use vodcertd::name::AccelerationDomain;
+
+use self::steps::{Steps, Verdicts};
+use self::traces::Traces;
+
+/// Confirms at the live Alibaba Cloud what vodcertd relies on. Credentials come from where the
+/// configuration says, never from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "live.sh")]
+struct Arguments {
+    /// A VOD acceleration domain of yours that nobody needs for some minutes and that no daemon looks
+    /// after (".x" for a wildcard domain).
+    domain: AccelerationDomain,
+    /// A configuration of vodcertd, for its clouds and its network. `tests/live.sh` gives the minimal one.
+    #[arg(long, value_name = "PATH", env = "VODCERTD_LIVE_CONFIG")]
+    config: PathBuf,
+    /// The cloud of the configuration that the domain lies in.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    cloud: String,
+    /// The cloud that holds the domain's DNS zone. Default: the same.
+    #[arg(long, value_name = "NAME")]
+    dns_cloud: Option<String>,
+    /// Begin without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// A client for each signature, and one for DNS.
+struct Clients {
+    version_1: Client,
+    version_3: Client,
+    dns: Client,
+}
+
+/// How it ended, as exit codes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All was confirmed.
+    Confirmed = 0,
+    /// Something was not, but all is as it was.
+    Refused = 1,
+    /// Something is not as it was.
+    LeftBehind = 2,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(end) => ExitCode::from(end as u8),
+        Err(failure) => {
+            println!("nothing was done: {failure:#}");
+            ExitCode::from(End::Refused as u8)
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<End> {
+    let stop = CancellationToken::new();
+    let loaded = config::load(&arguments.config);
+    let config = loaded.map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
+    let clients = Clients::new(&config.config, arguments)?;
+    let domain = &arguments.domain;
+    let mut traces = Traces::before(&clients, domain).await?;
+    println!("{domain} {}.", traces.as_it_was());
+    if !arguments.yes && !confirmed(domain)? {
+        bail!("not confirmed");
+    }
+    let mut verdicts = Verdicts::default();
+    let mut steps = Steps {
+        clients: &clients,
+        domain,
+        traces: &mut traces,
+        verdicts: &mut verdicts,
+        stop: &stop,
+    };
+    let finished = tokio::select! {
+        biased;
+        never = stop_at_signal(&stop) => match never {},
+        finished = steps.run() => finished,
+    };
+    if !finished {
+        println!("interrupted: what was changed is put back");
+    }
+    // From here on signals are heard and nothing more is left off.
+    let clean = tokio::select! {
+        biased;
+        never = stop_at_signal(&stop) => match never {},
+        clean = traces.remove(&clients, domain) => clean,
+    };
+    println!("{} confirmed, {} not", verdicts.confirmed, verdicts.refused);
+    Ok(match (clean, finished && verdicts.refused == 0) {
+        (false, _) => End::LeftBehind,
+        (true, false) => End::Refused,
+        (true, true) => End::Confirmed,
+    })
+}
+
+impl Clients {
+    fn new(config: &Config, arguments: &Arguments) -> anyhow::Result<Self> {
+        let limiter = Limiter::default();
+        let of = |name: &str, signature: Option<Signature>| {
+            let cloud = config.clouds.get(name);
+            let cloud =
+                cloud.with_context(|| format!("the configuration has no cloud {name:?}"))?;
+            let cloud = Cloud {
+                signature: signature.unwrap_or(cloud.signature),
+                ..cloud.clone()
+            };
+            let client = Client::new(cloud, &config.network, Clock::System, limiter.clone());
+            client.context("cannot make a client")
+        };
+        let dns = arguments.dns_cloud.as_ref().unwrap_or(&arguments.cloud);
+        Ok(Self {
+            version_1: of(&arguments.cloud, Some(Signature::HmacSha1))?,
+            version_3: of(&arguments.cloud, Some(Signature::Acs3HmacSha256))?,
+            dns: of(dns, None)?,
+        })
+    }
+}
+
+/// Asks whoever sits at the terminal; without one nobody has confirmed.
+fn confirmed(domain: &AccelerationDomain) -> anyhow::Result<bool> {
+    println!(
+        "For some minutes it will serve certificates that no browser trusts, then this again."
+    );
+    if !std::io::stdin().is_terminal() {
+        println!("There is no terminal to ask at: --yes begins without asking.");
+    }
+    println!("Type its name to begin:");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim() == domain.as_str())
+}
+
+/// Cancels `stop` at ^C, SIGTERM and SIGHUP, again and again.
+async fn stop_at_signal(stop: &CancellationToken) -> std::convert::Infallible {
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let signals = kinds.map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        println!("stopping: the call under way is waited for, then all is put back");
+        stop.cancel();
+    }
+}
