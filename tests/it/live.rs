@@ -247,6 +247,45 @@ async fn what_is_refused_is_told_with_its_code_and_the_rest_is_tried() {
     }
 }
 
+/// As the service does for a while after every change.
+#[tokio::test]
+async fn a_domain_that_is_being_configured_is_waited_for() {
+    let bench = Bench::start_with_a_certificate().await;
+    bench.disturb(Disturbance::PerformThenDelay(Duration::from_millis(500)));
+    let child = bench.spawn();
+    bench.until("it installs", || bench.sent() == 1).await;
+    bench.world.set_status(DOMAIN, DomainStatus::Configuring);
+    let looks = || bench.gateway.calls().of("DescribeVodDomainDetail").len();
+    let before = looks();
+    bench
+        .until("it looks twice", || looks() >= before + 2)
+        .await;
+    bench.world.set_status(DOMAIN, DomainStatus::Online);
+    let told = bench.end_of(child).await;
+    told.assert(0, 11, 0);
+    bench.assert_clean(&told);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_a_moment_is_put_back_all_the_same() {
+    let bench = Bench::start_with_a_certificate().await;
+    let slow = Disturbance::Delay(Duration::from_millis(500));
+    bench
+        .gateway
+        .faults()
+        .push(Fault::once(slow).on("AddDomainRecord"));
+    let child = bench.spawn();
+    bench.until("all is installed", || bench.sent() == 7).await;
+    let busy = Disturbance::Refuse(Refusal::new(403, "ServiceBusy", "configuring"));
+    for disturbance in [busy, Disturbance::HangUp] {
+        bench.disturb(disturbance);
+    }
+    let told = bench.end_of(child).await;
+    told.assert(0, 11, 0);
+    bench.assert_clean(&told);
+    assert_eq!(bench.sent(), 11);
+}
+
 #[tokio::test]
 async fn keys_that_are_refused_are_told_apart() {
     let bench = Bench::start_with_a_certificate().await;

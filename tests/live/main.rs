@@ -6,6 +6,7 @@
 )]
 
 mod pair;
+mod patience;
 mod steps;
 mod traces;
 

@@ -1,7 +1,5 @@
 //! What is asked of the service, one thing at a time. Between two calls it can be stopped.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 use vodcertd::aliyun::Client;
@@ -14,7 +12,8 @@ use vodcertd::time::Timestamp;
 
 use crate::Clients;
 use crate::pair::Kind;
-use crate::traces::{TAKES_EFFECT, Told, Traces};
+use crate::patience::{configured, settled};
+use crate::traces::{Told, Traces};
 
 /// What came out so far.
 #[derive(Debug, Default)]
@@ -113,6 +112,7 @@ impl Steps<'_> {
         env: Env,
     ) -> anyhow::Result<()> {
         let (chain_pem, key_pem) = kind.make(&self.domain.needs()).await?;
+        configured(self.stop, client, self.domain).await?;
         self.traces.uploads.push(name.clone());
         let told = match env {
             Env::Production => &mut self.traces.production,
@@ -139,28 +139,27 @@ impl Steps<'_> {
     }
 
     async fn read_back(&self, name: &CertName) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + TAKES_EFFECT;
-        loop {
-            let info = self
-                .clients
-                .version_3
-                .vod_certificate_info(self.domain)
-                .await?;
-            let told = info.and_then(|info| info.cert_name);
-            if told.as_deref() == Some(name.as_str()) {
-                return Ok(());
-            }
-            if tokio::time::Instant::now() > deadline || self.stop.is_cancelled() {
-                bail!("the service says {told:?} instead of {name}");
-            }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+        let client = &self.clients.version_3;
+        let mut told = None;
+        let same = settled(self.stop, async || {
+            let info = client.vod_certificate_info(self.domain).await?;
+            told = info.and_then(|info| info.cert_name);
+            Ok((told.as_deref() == Some(name.as_str())).then_some(()))
+        });
+        if same.await?.is_none() {
+            bail!("the service says {told:?} instead of {name}");
         }
+        Ok(())
     }
 
     async fn bind_by_id(&self, name: &CertName) -> anyhow::Result<()> {
         let client = &self.clients.version_3;
-        let stored = client.find_stored_certificate(name).await?;
+        let stored = settled(self.stop, async || {
+            client.find_stored_certificate(name).await
+        });
+        let stored = stored.await?;
         let stored = stored.with_context(|| format!("the list does not have {name}"))?;
+        configured(self.stop, client, self.domain).await?;
         let call = SetCertificate {
             domain: self.domain.clone(),
             https: Https::Stored(stored),

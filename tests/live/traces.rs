@@ -2,11 +2,9 @@
 //! before it is made. What is noted is put back or removed at the end, whatever happened in between.
 
 use std::fmt;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use anyhow::{Context as _, bail};
+use tokio_util::sync::CancellationToken;
 use vodcertd::aliyun::alidns::{Deletion, RecordId, RecordName};
 use vodcertd::aliyun::vod::{
     CertName, DomainStatus, Env, Https, SetCertificate, StoredCertificate,
@@ -15,9 +13,7 @@ use vodcertd::aliyun::{ApiError, Client};
 use vodcertd::name::AccelerationDomain;
 
 use crate::Clients;
-
-/// The documentation says "within 1 minute" of a new certificate.
-pub(crate) const TAKES_EFFECT: Duration = Duration::from_mins(2);
+use crate::patience::{configured, insist, settled};
 
 /// The state before, and what was made since.
 pub(crate) struct Traces {
@@ -94,7 +90,7 @@ impl Traces {
         let mut as_before = match self.production {
             Told::Nothing => true,
             // What was refused is seen to have had no effect, or is put back all the same.
-            Told::InVain if self.is_back(client, domain).await => true,
+            Told::InVain if matches!(self.is_back(client, domain).await, Ok(Some(()))) => true,
             Told::InVain | Told::Something => {
                 self.put_back(client, domain, Env::Production).await
                     && self.until_back(client, domain).await
@@ -136,28 +132,39 @@ impl Traces {
             Env::Production => "put back",
             Env::Staging => "put back on the staging edge",
         };
-        done(what, client.set_vod_certificate(&call).await)
+        let stop = CancellationToken::new();
+        let result = insist(async || {
+            configured(&stop, client, domain).await?;
+            client.set_vod_certificate(&call).await
+        });
+        done(what, result.await)
     }
 
-    async fn is_back(&self, client: &Client, domain: &AccelerationDomain) -> bool {
-        let detail = client.vod_domain_detail(domain).await;
-        detail.is_ok_and(|detail| match &self.before {
+    async fn is_back(
+        &self,
+        client: &Client,
+        domain: &AccelerationDomain,
+    ) -> Result<Option<()>, ApiError> {
+        let detail = client.vod_domain_detail(domain).await?;
+        let back = match &self.before {
             Before::Off => detail.https != Some(true),
             Before::On(stored) => detail.cert_name.as_deref() == Some(stored.cert_name.as_str()),
-        })
+        };
+        Ok(back.then_some(()))
     }
 
     /// Waits until the service says that all is as it was: what it still uses must not be deleted.
     async fn until_back(&self, client: &Client, domain: &AccelerationDomain) -> bool {
-        let deadline = Instant::now() + TAKES_EFFECT;
-        while !self.is_back(client, domain).await {
-            if Instant::now() > deadline {
-                println!("FAILED     put back: the service does not say so after {TAKES_EFFECT:?}");
-                return false;
+        let stop = CancellationToken::new();
+        let back = settled(&stop, async || self.is_back(client, domain).await);
+        match back.await {
+            Ok(Some(())) => true,
+            Ok(None) => {
+                println!("FAILED     the service does not say that this took effect");
+                false
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            Err(error) => done("seen to be as it was", Err(error)),
         }
-        true
     }
 
     async fn remove_record(&self, client: &Client) -> bool {
@@ -193,7 +200,9 @@ impl Traces {
 async fn delete_upload(client: &Client, name: &CertName) -> bool {
     let deleted = match client.find_stored_certificate(name).await {
         Ok(None) => return true,
-        Ok(Some(stored)) => client.delete_stored_certificate(stored.cert_id).await,
+        Ok(Some(stored)) => {
+            insist(async || client.delete_stored_certificate(stored.cert_id).await).await
+        }
         Err(error) => Err(error),
     };
     let clean = done(&format!("upload {name} deleted"), deleted);
