@@ -271,8 +271,12 @@ pub(super) fn whole_url(
         findings.add(Problem::error(message).at(text.span()).hint(instead));
         return None;
     }
+    let form = match plain_http {
+        PlainHttp::Refused => "write it as \"https://HOST/PATH\"",
+        PlainHttp::Loopback | PlainHttp::Allowed => "write it as \"https://HOST\"",
+    };
     let complaint = match parsed {
-        None => ("is not a URL", "write it as \"https://HOST/PATH\""),
+        None => ("is not a URL", form),
         Some(url) if url.fragment().is_some() => ("ends in a fragment", "remove it, from \"#\" on"),
         Some(url) => match (url.scheme(), plain_http) {
             ("https", _) | ("http", PlainHttp::Allowed) => return Some(url),
@@ -281,9 +285,7 @@ pub(super) fn whole_url(
                 "would be reached without TLS",
                 "use https; http is only possible to an address of this machine, such as 127.0.0.1",
             ),
-            (_, PlainHttp::Refused | PlainHttp::Loopback) => {
-                ("is not an https URL", "write it as \"https://HOST/PATH\"")
-            }
+            (_, PlainHttp::Refused | PlainHttp::Loopback) => ("is not an https URL", form),
             (_, PlainHttp::Allowed) => (
                 "is neither an https nor an http URL",
                 "write it as \"https://HOST\" or \"http://HOST\"",

@@ -119,7 +119,7 @@ imds = "ftp://100.100.100.200"
 "#,
         &[
             r#"2:7 "http://vod.example.com" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
-            r#"3:10 "vod.aliyuncs.com" is not a URL (write it as "https://HOST/PATH")"#,
+            r#"3:10 "vod.aliyuncs.com" is not a URL (write it as "https://HOST")"#,
             r#"4:7 "https://x?y" holds more than a host (write it as "https://x")"#,
             r#"5:7 "http://localhost:1" would be reached without TLS (use https; http is only possible to an address of this machine, such as 127.0.0.1)"#,
             r#"6:8 "ftp://100.100.100.200" is neither an https nor an http URL (write it as "https://HOST" or "http://HOST")"#,
