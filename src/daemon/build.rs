@@ -283,6 +283,15 @@ pub(super) mod testing {
     /// Builds what is shared for these certificates, with a store in `home`, and with a cloud and a
     /// CA that nobody asks anything.
     pub(in crate::daemon) async fn shared(home: &Path, certificates: &str) -> Shared {
+        shared_by(Clock::System, home, certificates).await
+    }
+
+    /// The same by a clock of one's own.
+    pub(in crate::daemon) async fn shared_by(
+        clock: Clock,
+        home: &Path,
+        certificates: &str,
+    ) -> Shared {
         let path = home.join("config.toml");
         let home = home.display();
         let text = format!(
@@ -295,8 +304,6 @@ pub(super) mod testing {
         );
         std::fs::write(&path, text).unwrap();
         let loaded = config::load(&path).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
-        build(&loaded.config, &Clock::System, Metrics::new())
-            .await
-            .unwrap()
+        build(&loaded.config, &clock, Metrics::new()).await.unwrap()
     }
 }

@@ -16,6 +16,8 @@
 mod build;
 mod chronicle;
 mod clock_watch;
+#[cfg(test)]
+mod codes;
 mod dispatch;
 mod fault;
 mod install;

@@ -1,0 +1,205 @@
+//! Every answer of the cloud that is no success, lived through once and for ever.
+
+mod bench;
+mod proofs;
+mod table;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use vodcertd_sandbox::gateway::{Disturbance, RawAnswer, Refusal};
+
+use self::bench::{Bench, DETAIL, INFO, LIST, SET};
+use self::table::{ALIDNS, Calls, GATEWAY, INSTALLATION, Row, SERVICE, UNKNOWN, rows};
+use crate::aliyun::Code;
+use crate::status::{Snapshot, TargetState};
+
+const WEEK: Duration = Duration::from_hours(24 * 7);
+
+impl Row {
+    /// What the cloud does.
+    fn disturbance(&self) -> Disturbance {
+        let status = self.status.unwrap_or_default();
+        match self.answer {
+            "(a page)" => Disturbance::Raw(RawAnswer::page(status)),
+            "(no answer)" => Disturbance::HangUp,
+            "(no answer, but performed)" => Disturbance::PerformThenHangUp,
+            code => Disturbance::Refuse(Refusal::new(status, code, "The reason.")),
+        }
+    }
+
+    /// Whether the history says that it happened: what is healed inside one call is told nobody.
+    fn is_told(&self) -> bool {
+        self.answer != "InvalidTimeStamp.Expired"
+    }
+
+    /// The code that `status` shows.
+    fn code(&self) -> String {
+        match (self.answer, self.status) {
+            ("(a page)", Some(status)) => format!("http-{status}"),
+            ("(no answer)" | "(no answer, but performed)", _) => "connection-broken".to_owned(),
+            (code, _) => code.to_owned(),
+        }
+    }
+}
+
+async fn assert_calls(bench: &Bench, expected: &Calls, name: &str) {
+    let orders = bench.told("order-failed").await;
+    for (what, counted, expected) in [
+        ("installs", bench.calls(SET), &expected.installs),
+        ("read-backs", bench.calls(INFO), &expected.read_backs),
+        ("read-backs", bench.calls(DETAIL), &expected.read_backs),
+        ("lists", bench.calls(LIST), &expected.lists),
+        ("orders", orders, &expected.orders),
+    ] {
+        assert!(expected.contains(&counted), "{name}: {counted} {what}");
+    }
+}
+
+fn warns_of(status: &Snapshot, code: &str) -> bool {
+    status.alerts.iter().any(|alert| alert.code == code)
+}
+
+/// What the failure is about is closed for everybody, and nothing else.
+async fn assert_closed(bench: &Bench, name: &str) {
+    let record = bench.record().await;
+    let trouble = record.targets.values().find_map(|t| t.trouble.as_ref());
+    let scope = trouble.and_then(|trouble| trouble.failure.scope.key());
+    let expected = scope.map(|scope| (scope, Duration::from_secs(5)));
+    let expected: Vec<_> = expected.into_iter().collect();
+    assert_eq!(bench.closed().await, expected, "{name}");
+}
+
+/// The first call that installs is answered so, then all is well.
+async fn live_through_once(row: &Row) {
+    let name = format!("{} once", row.name());
+    let bench = Bench::new().await;
+    bench.fail_once(SET, row.disturbance());
+    let pause = bench.wake().await;
+    if row.is_told() {
+        assert!(row.allows(0, pause), "{name}: {pause:?}");
+        let status = bench.status().await;
+        let failure = status.failure.as_ref().unwrap();
+        assert_eq!(
+            (&failure.code, failure.in_a_row),
+            (&row.code(), 1),
+            "{name}"
+        );
+        assert_eq!(failure.retry_at, Some(bench.now() + pause), "{name}");
+        assert_eq!(
+            warns_of(&status, &row.code()),
+            row.alert == Some(1),
+            "{name}"
+        );
+        assert_closed(&bench, &name).await;
+    }
+    bench.pass(pause).await;
+    bench.wake().await;
+    let status = bench.status().await;
+    // What needs a new pair is not over: nobody answers at the CA.
+    let over = row.once.orders == (0..=0);
+    let seen = status.targets[0].state == TargetState::Seen;
+    assert_eq!((seen, status.failure.is_none()), (over, over), "{name}");
+    assert_eq!(status.alerts.is_empty(), over, "{name}");
+    assert_calls(&bench, &row.once, &name).await;
+}
+
+/// Every call that installs is answered so, for a week.
+async fn live_through_for_ever(row: &Row) {
+    let name = format!("{} for ever", row.name());
+    let bench = Bench::new().await;
+    bench.fail_always(SET, row.disturbance());
+    let mut warned = None;
+    for nth in 0.. {
+        let pause = bench.wake().await;
+        assert!(
+            row.allows(nth, pause),
+            "{name}: {pause:?} after {nth} others"
+        );
+        if warned.is_none() && warns_of(&bench.status().await, &row.code()) {
+            warned = Some(nth + 1);
+        }
+        if bench.passed() + pause >= WEEK {
+            break;
+        }
+        bench.pass(pause).await;
+    }
+    assert_eq!(warned, row.alert, "{name}: warned");
+    let status = bench.status().await;
+    let target = &status.targets[0];
+    let failure = target.failure.as_ref();
+    assert_eq!(target.state.as_str(), row.state, "{name}");
+    assert_eq!(failure.map(|failure| &*failure.class), row.class, "{name}");
+    if let Some(failure) = failure {
+        assert_eq!(failure.code, row.code(), "{name}");
+    }
+    assert_eq!(
+        warns_of(&status, &row.code()),
+        row.alert.is_some(),
+        "{name}"
+    );
+    assert_calls(&bench, &row.ever, &name).await;
+}
+
+async fn each_once(table: &'static str) {
+    for row in rows(table) {
+        live_through_once(&row).await;
+    }
+}
+
+async fn each_for_ever(table: &'static str) {
+    for row in rows(table) {
+        live_through_for_ever(&row).await;
+    }
+}
+
+#[tokio::test]
+async fn codes_of_the_installation_once() {
+    each_once(INSTALLATION).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_installation_for_ever() {
+    each_for_ever(INSTALLATION).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_service_once() {
+    each_once(SERVICE).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_service_for_ever() {
+    each_for_ever(SERVICE).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_gateway_once() {
+    each_once(GATEWAY).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_gateway_for_ever() {
+    each_for_ever(GATEWAY).await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_told_us_of_once() {
+    each_once(UNKNOWN).await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_told_us_of_for_ever() {
+    each_for_ever(UNKNOWN).await;
+}
+
+#[test]
+fn every_code_is_lived_through() {
+    let codes = [INSTALLATION, SERVICE, GATEWAY, ALIDNS]
+        .into_iter()
+        .flat_map(rows)
+        .map(|row| Code::parse(row.answer));
+    let codes: BTreeSet<Code> = codes.collect();
+    let known: BTreeSet<Code> = Code::KNOWN.iter().copied().collect();
+    assert_eq!(codes, known);
+}
