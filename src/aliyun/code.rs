@@ -6,6 +6,25 @@
 //!
 //! Sources: the error list of `SetVodDomainSSLCertificate` (2017-03-21), the gateway's common error
 //! codes, and the error list of Alidns (2015-01-09).
+//!
+//! # What comes of each
+//!
+//! The rows below are lived through by the tests of `daemon/codes/`, which write them: a certificate
+//! that is installed nowhere meets the answer once, or at every call of a week.
+//!
+//! | column | tells |
+//! |---|---|
+//! | stops | what waits: this target or order, everybody's calls of the action, or of the cloud |
+//! | course | the remedies in their order, each with the failures in a row that it is used for |
+//! | once, a week | the calls: installs/read-backs/lists/orders; one read-back before the install and one after are usual |
+//! | pauses | between the calls of that week; `~` is spread by a tenth, `…` goes on so |
+//! | then | the state in `status` after that week, and what is done about it |
+//! | alert from | at which failure in a row an alert opens that names the code |
+//!
+//! Of Alidns the calls are additions/searches/lists of zones/orders. Keys are configured as PKCS#8
+//! here; with keys in the form that the service documents there is nothing to encode anew, and
+//! `reformat` is left out. Near the end of a certificate's life the pauses are shorter.
+#![doc = include_str!("code/table.md")]
 
 use crate::retry::Class;
 
