@@ -55,6 +55,14 @@ pub struct Remedy {
 pub enum Scope {
     /// Only the order or the target at hand.
     Here,
+    /// Only the order or the target at hand, for one call failed. But too many such calls in a row,
+    /// whoever made them, are a fault of the action ([`Scope::faults`]).
+    CloudCall {
+        /// The cloud's name in the configuration.
+        cloud: String,
+        /// The API action.
+        action: String,
+    },
     /// One action of one cloud (throttling).
     CloudAction {
         /// The cloud's name in the configuration.
@@ -207,11 +215,60 @@ impl Failure {
 }
 
 impl Scope {
+    /// Whether a failure of this scope stops nothing but the order or the target at hand.
+    pub fn is_here_only(&self) -> bool {
+        match self {
+            Self::Here | Self::CloudCall { .. } => true,
+            Self::CloudAction { .. }
+            | Self::Cloud { .. }
+            | Self::Ca { .. }
+            | Self::CaAccount { .. }
+            | Self::RegisteredDomain { .. }
+            | Self::Name { .. }
+            | Self::ExactSet { .. } => false,
+        }
+    }
+
+    /// The scope in which failed calls of an action are counted; nothing for what is no action.
+    pub fn faults(&self) -> Option<Self> {
+        match self {
+            Self::CloudAction { cloud, action } => Some(Self::CloudCall {
+                cloud: cloud.clone(),
+                action: action.clone(),
+            }),
+            Self::Here
+            | Self::CloudCall { .. }
+            | Self::Cloud { .. }
+            | Self::Ca { .. }
+            | Self::CaAccount { .. }
+            | Self::RegisteredDomain { .. }
+            | Self::Name { .. }
+            | Self::ExactSet { .. } => None,
+        }
+    }
+
+    /// The key under which it is stored that somebody tries an action which was closed by its faults;
+    /// nothing for what counts no faults.
+    pub fn probe(&self) -> Option<String> {
+        match self {
+            Self::CloudCall { cloud, action } => Some(format!("cloud-probe|{cloud}|{action}")),
+            Self::Here
+            | Self::CloudAction { .. }
+            | Self::Cloud { .. }
+            | Self::Ca { .. }
+            | Self::CaAccount { .. }
+            | Self::RegisteredDomain { .. }
+            | Self::Name { .. }
+            | Self::ExactSet { .. } => None,
+        }
+    }
+
     /// The key under which deadlines of this scope are stored; `None` for [`Scope::Here`], whose
     /// deadlines live in the record.
     pub fn key(&self) -> Option<String> {
         match self {
             Self::Here => None,
+            Self::CloudCall { cloud, action } => Some(format!("cloud-call|{cloud}|{action}")),
             Self::CloudAction { cloud, action } => Some(format!("cloud-action|{cloud}|{action}")),
             Self::Cloud { cloud } => Some(format!("cloud|{cloud}")),
             Self::Ca { directory } => Some(format!("ca|{directory}")),
@@ -273,6 +330,10 @@ mod tests {
             Scope::Here,
             Scope::Cloud { cloud: "a".into() },
             Scope::CloudAction {
+                cloud: "a".into(),
+                action: "b".into(),
+            },
+            Scope::CloudCall {
                 cloud: "a".into(),
                 action: "b".into(),
             },

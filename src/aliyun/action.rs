@@ -88,6 +88,14 @@ impl Action {
         std::iter::once(whole).chain(parts).collect()
     }
 
+    /// One call of this action of a cloud.
+    pub(super) fn call_scope(self, cloud: &str) -> Scope {
+        Scope::CloudCall {
+            cloud: cloud.to_owned(),
+            action: self.as_str().to_owned(),
+        }
+    }
+
     /// All calls of this action of a cloud.
     pub(super) fn scope(self, cloud: &str) -> Scope {
         Scope::CloudAction {

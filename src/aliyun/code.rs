@@ -14,7 +14,7 @@
 //!
 //! | column | tells |
 //! |---|---|
-//! | stops | what waits: this target or order, everybody's calls of the action, or of the cloud |
+//! | stops | what waits: this target or order, everybody's calls of the action, or of the cloud; after five faults in a row, whoever met them, the action is tried by one at a time |
 //! | course | the remedies in their order, each with the failures in a row that it is used for |
 //! | once, a week | the calls: installs/read-backs/lists/orders; one read-back before the install and one after are usual |
 //! | pauses | between the calls of that week; `~` is spread by a tenth, `…` goes on so |
@@ -33,6 +33,8 @@ use crate::retry::Class;
 pub(super) enum About {
     /// The certificate, acceleration domain, zone or record at hand.
     Here,
+    /// This call, by a fault of the service: many of them in a row are about the action.
+    Call,
     /// The action: nothing else of it will do better now.
     Action,
     /// The credentials, the account or its bill, the clock: every call of this cloud.

@@ -143,7 +143,7 @@ impl ApiError {
     pub(super) fn closes_the_action(&self, now: Timestamp) -> bool {
         let failure = self.failure(now);
         let passes = matches!(failure.class(1), Class::After | Class::Backoff);
-        failure.scope != Scope::Here && passes
+        !failure.scope.is_here_only() && passes
     }
 
     /// The other side's code as it wrote it, or our own word for what has none (`timeout`,
@@ -202,13 +202,25 @@ impl ApiError {
                     None => by_status,
                 }
             }
-            Cause::Unreadable { .. } if self.may_have_happened() => Rule {
-                about: About::Here,
-                course: RECONCILE,
-            },
             Cause::Unreadable {
                 status, named_time, ..
-            } => rule_of_status(*status, named_time.is_some()),
+            } => {
+                let by_status = rule_of_status(*status, named_time.is_some());
+                if self.may_have_happened() {
+                    // What is there tells more than the answer did, also of a time that it named.
+                    let about = if by_status.about == About::Call {
+                        About::Call
+                    } else {
+                        About::Here
+                    };
+                    Rule {
+                        about,
+                        course: RECONCILE,
+                    }
+                } else {
+                    by_status
+                }
+            }
         }
     }
 
@@ -230,6 +242,7 @@ impl ApiError {
         let action = self.action.scope(&cloud);
         match (about, self.action.service()) {
             (About::Here | About::Status, _) | (About::Permission, Service::Alidns) => Scope::Here,
+            (About::Call, _) => self.action.call_scope(&cloud),
             (About::Action, _) | (About::Permission, Service::Cas | Service::Vod) => action,
             (About::Cloud, _) => Scope::Cloud { cloud },
         }
@@ -255,8 +268,9 @@ const RECONCILE: &[(Class, u8)] = &[(Class::Reconcile, 1), (Class::Backoff, 1)];
 const REFRESH: &[(Class, u8)] = &[(Class::Refresh, 1), (Class::Operator, 1)];
 
 /// What a status asks of us where no code does. 429 and 503 are rate limits. Another 5xx is a fault
-/// of that call, unless a time is named: then it is meant for more than that. Anything else will
-/// not change by itself: a redirect or a 404 of something that is not this API, for example.
+/// of that call, unless a time is named: then it is meant for more than that. 408 is about what we
+/// sent. Anything else will not change by itself: a redirect or a 404 of something that is not this
+/// API, for example.
 fn rule_of_status(status: StatusCode, names_a_time: bool) -> Rule {
     let limited = [
         StatusCode::TOO_MANY_REQUESTS,
@@ -267,6 +281,7 @@ fn rule_of_status(status: StatusCode, names_a_time: bool) -> Rule {
     let (about, course) = match (limited, passing) {
         (true, _) => (About::Action, BACKOFF),
         (false, true) if names_a_time => (About::Action, BACKOFF),
+        (false, true) if status.is_server_error() => (About::Call, BACKOFF),
         (false, true) => (About::Here, BACKOFF),
         (false, false) => (About::Here, OPERATOR),
     };

@@ -128,8 +128,10 @@ impl Shared {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if let Some(row) = self.store.close_scope(failure, now).await? {
-            let (scope, until) = (failure.scope.key(), row.deadline.until);
+        if let Some(row) = self.store.close_scope(failure, now).await?
+            && let Some(until) = row.deadline.holding(now)
+        {
+            let scope = failure.scope.key();
             tracing::warn!(scope, %until, code = failure.code, "closed");
         }
         Ok(())

@@ -13,7 +13,7 @@ use super::order::{self, Wanted};
 use super::shared::{Job, Shared, Slot};
 use super::{install, proof, renewal_info};
 use crate::renewal::{Action, Decision, Event, Record, decide};
-use crate::retry::Failure;
+use crate::retry::{Failure, Scope};
 use crate::store::{LEASE_TTL, Lease, StoreError};
 use crate::time::Timestamp;
 
@@ -116,7 +116,35 @@ impl Worker<'_> {
             let Some(permit) = self.shared.slot(slot) else {
                 return Ok(Rest::NoSlot(slot));
             };
+            let (store, now) = (&self.shared.store, self.shared.clock.now());
+            let scopes = self.scopes_of(&decision.action);
+            let Some(probe) = store.begin_probe(&scopes, now).await? else {
+                // Somebody tries whether it works again; what is stored of that is decided upon.
+                continue;
+            };
             self.perform(decision, permit).await?;
+            let now = self.shared.clock.now();
+            self.shared.store.end_probe(&probe, now).await?;
+        }
+    }
+
+    /// The scopes of the calls that a step may make to a cloud.
+    fn scopes_of(&self, action: &Action) -> Vec<Scope> {
+        let spec = &self.job.spec;
+        let target = action.target().and_then(|id| spec.targets.get(id));
+        match (action, target) {
+            (Action::Install { manner, .. }, Some(target)) => target.scopes_of_install(*manner),
+            (Action::ReadBack { .. }, Some(target)) => target.read_back_scopes.clone(),
+            (Action::Order { .. }, _) => spec.proof_scopes.clone(),
+            (
+                Action::Install { .. }
+                | Action::ReadBack { .. }
+                | Action::AskRenewalInfo
+                | Action::DistrustClock { .. }
+                | Action::Look { .. }
+                | Action::SleepUntil(_),
+                _,
+            ) => Vec::new(),
         }
     }
 

@@ -47,6 +47,10 @@ const SLOW_LOOK: Duration = Duration::from_hours(24);
 const SCOPE_FIRST: Duration = Duration::from_secs(5);
 const SCOPE_LAST: Duration = Duration::from_mins(10);
 
+/// So many calls of an action that fail in a row by a fault of the service, over certificates, close
+/// the action: it is then tried by one caller at a time.
+const FAULTS: u32 = 5;
+
 /// Which ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ladder {
@@ -163,18 +167,39 @@ fn ceiling(urgency: Urgency, at: Timestamp) -> Duration {
 /// The deadline of a failure that closes more than this certificate; `None` if it closes nothing
 /// else.
 ///
-/// `closed_before` is how many failures in a row this scope has already had: without a named time it
-/// waits from 5 s, doubling to 10 minutes.
-pub fn scope_deadline(failure: &Failure, closed_before: u32, now: Timestamp) -> Option<Deadline> {
-    if failure.scope == Scope::Here {
-        return None;
-    }
+/// `failed_before` is how many failures in a row this scope has already had: without a named time it
+/// waits from 5 s, doubling to 10 minutes. Calls that fail alone close nothing before they are
+/// [`too_many_faults`]: their deadline has passed when it is set, and only counts them.
+pub fn scope_deadline(failure: &Failure, failed_before: u32, now: Timestamp) -> Option<Deadline> {
+    let closed_before = match failure.scope {
+        Scope::Here => return None,
+        Scope::CloudCall { .. } if !too_many_faults(failed_before.saturating_add(1)) => {
+            return Some(Deadline {
+                until: now,
+                set_at: now,
+            });
+        }
+        Scope::CloudCall { .. } => failed_before.saturating_add(1) - FAULTS,
+        Scope::CloudAction { .. }
+        | Scope::Cloud { .. }
+        | Scope::Ca { .. }
+        | Scope::CaAccount { .. }
+        | Scope::RegisteredDomain { .. }
+        | Scope::Name { .. }
+        | Scope::ExactSet { .. } => failed_before,
+    };
     let delay = doubled(SCOPE_FIRST, SCOPE_LAST, closed_before);
     let until = failure.not_before.unwrap_or(now + delay);
     Some(Deadline {
         until: until.max(now + SCOPE_FIRST),
         set_at: now,
     })
+}
+
+/// Whether so many calls of an action in a row that failed by a fault of the service are a fault of
+/// the action.
+pub fn too_many_faults(in_a_row: u32) -> bool {
+    in_a_row >= FAULTS
 }
 
 /// A delay that begins at `first` and is doubled by each failure before it, up to `last`.

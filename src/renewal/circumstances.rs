@@ -40,12 +40,22 @@ impl ClockTrust {
 }
 
 impl Circumstances {
-    /// Until when a scope is closed, if it is.
+    /// Until when a scope is closed, if it is: by what was said about it, by its faults, or because
+    /// somebody else tries after those whether it works again.
     pub fn closed(&self, scope: &Scope, now: Timestamp) -> Option<Timestamp> {
         if self.deadlines.is_empty() {
             return None;
         }
-        self.deadlines.get(&scope.key()?)?.holding(now)
+        let faults = scope.faults();
+        let keys = [
+            scope.key(),
+            faults.as_ref().and_then(Scope::key),
+            faults.as_ref().and_then(Scope::probe),
+        ];
+        let deadlines = keys.into_iter().flatten();
+        deadlines
+            .filter_map(|key| self.deadlines.get(&key)?.holding(now))
+            .max()
     }
 
     /// Until when orders for these names at this CA are closed, if they are: the CA itself, our
@@ -103,6 +113,30 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_action_is_closed_by_its_faults_and_while_somebody_tries_it() {
+        let now = Timestamp::from_seconds(1_000_000);
+        let action = |action: &str| Scope::CloudAction {
+            cloud: "one".into(),
+            action: action.into(),
+        };
+        let deadline = Deadline::after(now, Duration::from_mins(1));
+        for key in [
+            "cloud-action|one|Set",
+            "cloud-call|one|Set",
+            "cloud-probe|one|Set",
+        ] {
+            let circumstances = Circumstances {
+                deadlines: [(key.to_owned(), deadline)].into(),
+                ..Circumstances::default()
+            };
+            let closed = |scope| circumstances.closed(&scope, now);
+            assert_eq!(closed(action("Set")), Some(deadline.until), "{key}");
+            assert_eq!(closed(action("Get")), None, "{key}");
+            assert_eq!(circumstances.closed(&action("Set"), deadline.until), None);
+        }
+    }
 
     #[test]
     fn a_deadline_for_a_registered_domain_closes_orders_below_it_and_no_others() {

@@ -31,7 +31,7 @@ mod schedule;
 mod simulation;
 mod spec;
 
-pub use backoff::{Urgency, doubled, scope_deadline};
+pub use backoff::{Urgency, doubled, scope_deadline, too_many_faults};
 pub use budget::{Draw, DrawKind, Exemption, Exhausted, Limit, Limits, Quota};
 pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Reason, decide, install_at, order_at};

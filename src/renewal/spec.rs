@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::budget::Limits;
+use super::decide::Manner;
 use super::schedule::RenewPolicy;
 use crate::certificate::{KeyType, hex};
 use crate::name::{DnsName, Label, TargetId};
@@ -63,6 +64,17 @@ pub struct TargetSpec {
     pub listing_scopes: Vec<Scope>,
     /// What a deadline must not close for a read-back.
     pub read_back_scopes: Vec<Scope>,
+}
+
+impl TargetSpec {
+    /// What a deadline must not close for an install in this manner.
+    pub fn scopes_of_install(&self, manner: Manner) -> Vec<Scope> {
+        let mut scopes = self.install_scopes.clone();
+        if manner.bind {
+            scopes.extend(self.listing_scopes.iter().cloned());
+        }
+        scopes
+    }
 }
 
 /// How the edge is looked at.

@@ -5,18 +5,29 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 
 use super::database;
 use super::error::{StoreError, malformed};
 use super::read::ReadStore;
 use super::write::Store;
-use crate::renewal::scope_deadline;
+use crate::renewal::{scope_deadline, too_many_faults};
 use crate::retry::{Failure, Scope};
 use crate::time::{Deadline, Timestamp};
 
 /// A scope that was open again for this long before it is closed begins its row anew.
 const ROW_FORGOTTEN: Duration = Duration::from_hours(1);
+
+/// A probe is over after this long, whatever became of it. Longer than the calls of a step take.
+pub const PROBE: Duration = Duration::from_mins(2);
+
+/// The right to try actions that were closed by their faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Under which it is stored; none if there is nothing to try.
+    keys: Vec<String>,
+    deadline: Deadline,
+}
 
 /// A deadline and what led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +77,29 @@ impl Store {
             return Ok(None);
         };
         write(&mut transaction, &scope, &row).await?;
+        if let Some(key) = failure.scope.probe() {
+            answer_probe(&mut transaction, &key, now).await?;
+        }
         transaction.commit().await?;
         Ok(Some(row))
     }
 
     /// Ends the rows of failures in these scopes, because something in them has succeeded. One that
-    /// is closed right now stays so: what succeeded was begun before.
+    /// is closed right now stays so: what succeeded was begun before. But what succeeded, whenever it
+    /// was begun, ends the row of faults.
     pub async fn settle_scopes(&self, scopes: &[Scope], now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = database::begin(&self.writer).await?;
+        for faults in scopes.iter().filter_map(Scope::faults) {
+            if let Some(key) = faults.key() {
+                query("DELETE FROM deadlines WHERE scope = $1")
+                    .bind(key)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            if let Some(key) = faults.probe() {
+                answer_probe(&mut transaction, &key, now).await?;
+            }
+        }
         for scope in scopes.iter().filter_map(Scope::key) {
             query("DELETE FROM deadlines WHERE scope = $1 AND until <= $2")
                 .bind(scope)
@@ -83,6 +109,113 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
+
+    /// Asks to try actions of which some were closed by their faults: whoever may try keeps all others
+    /// from it until the answer is known, [`Store::end_probe`], or [`PROBE`] has passed. Nothing if
+    /// somebody else is trying, or was just told that it is too early.
+    pub async fn begin_probe(
+        &self,
+        scopes: &[Scope],
+        now: Timestamp,
+    ) -> Result<Option<Probe>, StoreError> {
+        let mut probe = Probe {
+            keys: Vec::new(),
+            deadline: Deadline::after(now, PROBE),
+        };
+        let rows = self.deadlines().await?;
+        let faults = scopes.iter().filter_map(Scope::faults);
+        let closed: Vec<Scope> = faults
+            .filter(|faults| {
+                let row = faults.key().and_then(|key| rows.get(&key));
+                row.is_some_and(|row| too_many_faults(row.failures))
+            })
+            .collect();
+        if closed.is_empty() {
+            return Ok(Some(probe));
+        }
+        // What is not committed is free again.
+        let mut transaction = database::begin(&self.writer).await?;
+        for (faults, key) in closed
+            .iter()
+            .filter_map(|scope| scope.key().zip(scope.probe()))
+        {
+            let taken = take_probe(&mut transaction, &faults, &key, probe.deadline).await?;
+            if !taken {
+                return Ok(None);
+            }
+            probe.keys.push(key);
+        }
+        transaction.commit().await?;
+        Ok(Some(probe))
+    }
+
+    /// Ends a probe that came to nothing which closed or settled its actions: the next one may try.
+    pub async fn end_probe(&self, probe: &Probe, now: Timestamp) -> Result<(), StoreError> {
+        if probe.keys.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = database::begin(&self.writer).await?;
+        for key in &probe.keys {
+            let mine: Option<i64> = query_scalar(
+                "SELECT until FROM deadlines WHERE scope = $1 AND until = $2 AND set_at = $3",
+            )
+            .bind(key)
+            .bind(probe.deadline.until.as_millis())
+            .bind(probe.deadline.set_at.as_millis())
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if mine.is_some() {
+                answer_probe(&mut transaction, key, now).await?;
+            }
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Takes the right to try one action, unless it is closed or somebody else has it. As
+/// [`Deadline::holding`] has it, what was set in the future is void.
+async fn take_probe(
+    connection: &mut SqliteConnection,
+    faults: &str,
+    key: &str,
+    deadline: Deadline,
+) -> Result<bool, StoreError> {
+    let taken = query(
+        "INSERT INTO deadlines (scope, until, set_at, failures, why)
+         SELECT $1, $2, $3, 0, 'being tried'
+         WHERE NOT EXISTS (SELECT 1 FROM deadlines
+                           WHERE scope IN ($1, $4) AND until > $3 AND set_at <= $3)
+         ON CONFLICT (scope) DO UPDATE SET until = excluded.until, set_at = excluded.set_at",
+    )
+    .bind(key)
+    .bind(deadline.until.as_millis())
+    .bind(deadline.set_at.as_millis())
+    .bind(faults)
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected() > 0)
+}
+
+/// The answer to a probe is known: whoever rests until it would be over is due now. One that comes to
+/// rest in this moment is not, and waits for the end.
+async fn answer_probe(
+    connection: &mut SqliteConnection,
+    key: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE certificates SET due_at = $1
+         WHERE due_at = (SELECT until FROM deadlines WHERE scope = $2 AND until > $1)",
+    )
+    .bind(now.as_millis())
+    .bind(key)
+    .execute(&mut *connection)
+    .await?;
+    query("DELETE FROM deadlines WHERE scope = $1")
+        .bind(key)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 impl DeadlineRow {

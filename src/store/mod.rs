@@ -52,7 +52,7 @@ mod write;
 
 pub use accounts::AccountRow;
 pub use certificates::Stored;
-pub use deadlines::DeadlineRow;
+pub use deadlines::{DeadlineRow, PROBE, Probe};
 pub use error::StoreError;
 pub use generations::{Generation, NewGeneration, StoredChain};
 pub use history::HistoryEntry;

@@ -60,6 +60,10 @@ fn scope(failure: &Failure) -> &'static str {
         assert_eq!(cloud, CLOUD);
         return "cloud";
     }
+    if let Scope::CloudCall { cloud, .. } = &failure.scope {
+        assert_eq!(cloud, CLOUD);
+        return "call";
+    }
     assert_eq!(failure.scope, Scope::Here);
     "here"
 }
@@ -120,7 +124,7 @@ Throttling.Api                              400 action backoff
 Throttling.User                             400 action backoff
 Rejected.Throttling                         400 action backoff
 ServiceUnavailable                          503 action backoff
-InternalError                               500 here   backoff
+InternalError                               500 call   backoff
 SignatureDoesNotMatch                       400 cloud  operator
 InvalidAccessKeySecret                      400 cloud  operator
 IncompleteSignature                         400 cloud  bug operator
@@ -216,8 +220,8 @@ New.Code                                    403 here   operator
 New.Code                                    404 here   operator
 New.Code                                    408 here   backoff
 New.Code                                    429 action backoff
-New.Code                                    500 here   backoff
-New.Code                                    502 here   backoff
+New.Code                                    500 call   backoff
+New.Code                                    502 call   backoff
 New.Code                                    503 action backoff
 InternalError                               400 here   backoff
 InternalError                               429 action backoff
@@ -239,14 +243,14 @@ fn what_is_no_answer_of_the_api_is_judged_by_its_status() {
         (set, 404, "here", "operator"),
         (set, 408, "here", "backoff"),
         (set, 429, "action", "backoff"),
-        (set, 500, "here", "backoff"),
+        (set, 500, "call", "backoff"),
         (set, 503, "action", "backoff"),
         // The answer was lost behind a proxy, or what came is not ours to read.
         (set, 200, "here", "reconcile backoff"),
-        (set, 502, "here", "reconcile backoff"),
-        (set, 504, "here", "reconcile backoff"),
+        (set, 502, "call", "reconcile backoff"),
+        (set, 504, "call", "reconcile backoff"),
         (get, 200, "here", "backoff"),
-        (get, 504, "here", "backoff"),
+        (get, 504, "call", "backoff"),
     ] {
         let failure = unreadable(action, status, None).failure(noon());
         assert_eq!(scope(&failure), expected_scope, "{action} {status}");

@@ -128,6 +128,7 @@ fn failure(action: Action, row: &Row) -> Failure {
 fn stops(scope: &Scope) -> &'static str {
     match scope {
         Scope::Here => "this",
+        Scope::CloudCall { .. } => "this, five the action",
         Scope::CloudAction { .. } => "the action",
         Scope::Cloud { .. } => "the cloud",
         Scope::Ca { .. }

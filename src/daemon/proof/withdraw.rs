@@ -12,7 +12,7 @@ use crate::daemon::worker::Worker;
 use crate::renewal::doubled;
 use crate::retry::Failure;
 use crate::solver::{Solver, SolverError};
-use crate::store::{JournalRow, JournalWriter, OrderId, StoreError};
+use crate::store::{JournalRow, JournalWriter, OrderId, PROBE, StoreError};
 use crate::time::{Deadline, Timestamp};
 
 /// A proof that could not be taken away is left alone for this long, doubling, to that.
@@ -237,14 +237,21 @@ impl<'a> Withdrawal<'a> {
         if let Some(until) = closed.max() {
             return Err(WithdrawError::Closed(until));
         }
+        let Some(probe) = shared.store.begin_probe(&scopes, now).await? else {
+            return Err(WithdrawError::Closed(now + PROBE));
+        };
         if let JournalWriter::Worker(lease) = self.writer {
             shared.store.renew(lease, now).await?;
         }
         let taken = tokio::select! {
-            taken = take_away(solver, entry) => taken,
-            () = self.something_else(now) => return Err(WithdrawError::CutOff),
+            taken = take_away(solver, entry) => Some(taken),
+            () = self.something_else(now) => None,
         };
         let now = shared.clock.now();
+        shared.store.end_probe(&probe, now).await?;
+        let Some(taken) = taken else {
+            return Err(WithdrawError::CutOff);
+        };
         match taken {
             Ok(()) => Ok(shared.store.settle_scopes(&scopes, now).await?),
             Err(error) => {

@@ -175,7 +175,18 @@ fn a_scope_without_a_named_time_waits_from_5_s_doubling_to_10_min() {
             MINUTE * 10
         ]
     );
+    failure.scope = crate::retry::Scope::CloudCall {
+        cloud: "default".into(),
+        action: "Set".into(),
+    };
+    let wait = |before| {
+        let deadline = scope_deadline(&failure, before, START).unwrap();
+        deadline.holding(START).map(|until| until.since(START))
+    };
+    let waits: Vec<_> = [0, 3, 4, 5, 11, u32::MAX].map(wait).into();
+    let closed = [5, 10, 600, 600].map(|seconds| Some(SECOND * seconds));
+    assert_eq!(waits, [&[None, None], &closed[..]].concat(), "five faults");
     failure.not_before = Some(START + HOUR);
-    let named = scope_deadline(&failure, 3, START).unwrap();
+    let named = scope_deadline(&failure, 4, START).unwrap();
     assert_eq!((named.until, named.set_at), (START + HOUR, START));
 }

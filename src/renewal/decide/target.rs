@@ -341,11 +341,7 @@ impl At<'_> {
     }
 
     fn install_holds(self, manner: Manner) -> Vec<Option<Timestamp>> {
-        let mut scopes = self.spec.install_scopes.clone();
-        if manner.bind {
-            scopes.extend(self.spec.listing_scopes.iter().cloned());
-        }
-        self.holds(&scopes, |_| false)
+        self.holds(&self.spec.scopes_of_install(manner), |_| false)
     }
 
     /// How the newest generation is to be installed, as far as that is known.

@@ -17,7 +17,7 @@ use super::record::{
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
-use crate::retry::{Class, Failure, Scope};
+use crate::retry::{Class, Failure};
 use crate::time::{Deadline, Timestamp, Window};
 
 /// Orders older than this no longer count for the brake.
@@ -497,7 +497,7 @@ impl Orders {
             trouble.since = now;
         }
         trouble.failures = trouble.failures.saturating_add(1);
-        let named = failure.not_before.filter(|_| failure.scope == Scope::Here);
+        let named = failure.not_before.filter(|_| failure.scope.is_here_only());
         trouble.named = named.map(|until| Deadline { until, set_at: now });
         self.trouble = Some(Trouble::add(
             self.trouble.take(),

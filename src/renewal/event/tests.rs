@@ -2,6 +2,7 @@ use super::*;
 use crate::renewal::fixtures::*;
 use crate::renewal::record::Api;
 use crate::retry::Class;
+use crate::retry::Scope;
 
 /// What is stored is what is taken up again.
 #[track_caller]

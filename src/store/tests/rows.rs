@@ -6,7 +6,7 @@ use super::*;
 use crate::retry::{Class, Failure, Scope, course};
 use crate::secret::Secret;
 use crate::store::write::LEDGER_KEPT;
-use crate::store::{JournalId, JournalKind, JournalWriter};
+use crate::store::{JournalId, JournalKind, JournalWriter, PROBE};
 
 #[tokio::test]
 async fn the_first_account_key_stands() {
@@ -105,6 +105,121 @@ async fn a_success_settles_a_scope_that_is_open_again() {
     assert_eq!(store.deadlines().await.unwrap().len(), 1, "it is closed");
     store.settle_scopes(&scopes, NOW + MINUTE).await.unwrap();
     assert_eq!(store.deadlines().await.unwrap().len(), 0);
+}
+
+fn fault() -> Failure {
+    Failure {
+        scope: Scope::CloudCall {
+            cloud: "one".to_owned(),
+            action: "Set".to_owned(),
+        },
+        ..refused("http-500", None)
+    }
+}
+
+fn action() -> [Scope; 1] {
+    [Scope::CloudAction {
+        cloud: "one".to_owned(),
+        action: "Set".to_owned(),
+    }]
+}
+
+/// How long the action is closed after another fault at that moment.
+async fn closed_by_a_fault(store: &Store, now: Timestamp) -> Option<Duration> {
+    let row = store.close_scope(&fault(), now).await.unwrap().unwrap();
+    let until = row.deadline.holding(now);
+    until.map(|until| until.since(now))
+}
+
+#[tokio::test]
+async fn five_faults_in_a_row_close_an_action_and_a_success_ends_the_row() {
+    let home = Home::new();
+    let store = home.open().await;
+    for _ in 0..4 {
+        assert_eq!(closed_by_a_fault(&store, NOW).await, None);
+    }
+    store.settle_scopes(&action(), NOW).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(closed_by_a_fault(&store, NOW).await, None);
+    }
+    let mut now = NOW;
+    for seconds in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
+        let closed = closed_by_a_fault(&store, now).await.unwrap();
+        assert_eq!(closed, Duration::from_secs(seconds));
+        assert_eq!(
+            closed_by_a_fault(&store, now).await,
+            Some(closed),
+            "a burst"
+        );
+        now = now + closed;
+    }
+    store.settle_scopes(&action(), now - MINUTE).await.unwrap();
+    assert_eq!(store.deadlines().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_closed_action_is_tried_by_one_at_a_time() {
+    let home = Home::new();
+    let store = home.open().await;
+    let begin = async |now| store.begin_probe(&action(), now).await.unwrap();
+    for _ in 0..4 {
+        closed_by_a_fault(&store, NOW).await;
+        for _ in 0..2 {
+            assert!(begin(NOW).await.is_some(), "there is nothing to try");
+        }
+        assert_eq!(store.deadlines().await.unwrap().len(), 1);
+    }
+    let mut now = NOW + closed_by_a_fault(&store, NOW).await.unwrap();
+    assert!(begin(NOW).await.is_none(), "it is closed");
+
+    assert!(begin(now).await.is_some());
+    assert!(begin(now).await.is_none(), "somebody tries");
+    let closed = closed_by_a_fault(&store, now).await;
+    assert_eq!(
+        closed,
+        Some(Duration::from_secs(10)),
+        "it does not work yet"
+    );
+
+    now = now + closed.unwrap();
+    let probe = begin(now).await.unwrap();
+    store.end_probe(&probe, now).await.unwrap();
+    let another = begin(now).await.unwrap();
+    assert!(begin(now).await.is_none(), "somebody else tries");
+
+    now = now + PROBE;
+    assert!(begin(now).await.is_some(), "whoever tried was killed");
+    store.end_probe(&another, now).await.unwrap();
+    assert!(begin(now).await.is_none(), "only its own is ended");
+
+    store.settle_scopes(&action(), now).await.unwrap();
+    for _ in 0..2 {
+        assert!(begin(now).await.is_some(), "it works");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_probe_is_due_when_it_is_answered() {
+    let home = Home::new();
+    let store = home.open().await;
+    let due = async |now| store.due(now, 10).await.unwrap();
+    store.ensure(&[video()], NOW).await.unwrap();
+    for answered in ["it works", "it does not", "nothing is known"] {
+        for _ in 0..5 {
+            closed_by_a_fault(&store, NOW).await;
+        }
+        let now = NOW + HOUR;
+        let probe = store.begin_probe(&action(), now).await.unwrap().unwrap();
+        let lease = store.claim(&video(), now).await.unwrap().unwrap();
+        store.release(&lease, now + PROBE).await.unwrap();
+        assert_eq!(due(now).await, []);
+        match answered {
+            "it works" => store.settle_scopes(&action(), now).await.unwrap(),
+            "it does not" => drop(store.close_scope(&fault(), now).await.unwrap()),
+            _ => store.end_probe(&probe, now).await.unwrap(),
+        }
+        assert_eq!(due(now).await, [video()], "{answered}");
+    }
 }
 
 #[tokio::test]
