@@ -1,6 +1,7 @@
 //! Every answer of the cloud that is no success, lived through once and for ever.
 
 mod bench;
+mod clock;
 mod document;
 mod proofs;
 mod scopes;
