@@ -448,43 +448,6 @@ async fn a_pair_that_is_refused_as_expired_is_ordered_anew() {
 }
 
 #[tokio::test]
-async fn a_cloud_that_always_says_expired_costs_no_more_orders_than_the_brake_allows() {
-    let scene = Scene::builder(&["v.example.com"])
-        .certificates(ONE)
-        .schedule("brake = { orders_per_day = 3 }")
-        .start()
-        .await;
-    refuse(&scene, expired());
-    for orders in [1, 2, 3, 3, 3] {
-        let daemon = scene.run();
-        scene.until_told("video", "install-failed", orders).await;
-        scene.until_at_rest("video").await;
-        daemon.stop().await;
-        assert_eq!(scene.orders_at_ca(), orders);
-        assert_eq!(scene.gateway.calls().of(SET).len(), orders);
-        // Longer than the ladder, and all of it less than a day.
-        scene.let_pass(&["video"], HOUR * 2).await;
-    }
-    scene.run_until_at_rest("video").await;
-    let rest = scene.rests_for("video").await;
-    assert!(rest > HOUR * 5 && rest < HOUR * 24, "{rest:?}");
-    let snapshot = scene.snapshot("video").await;
-    assert_eq!(
-        snapshot.failure.as_ref().unwrap().code,
-        "Certificate.Expired"
-    );
-    assert!(warns_of(&snapshot, "Certificate.Expired"));
-
-    // A day after the first order there may be another one.
-    scene.let_pass(&["video"], HOUR * 15).await;
-    let daemon = scene.run();
-    scene.until_told("video", "install-failed", 4).await;
-    scene.until_at_rest("video").await;
-    daemon.stop().await;
-    assert_eq!(scene.orders_at_ca(), 4);
-}
-
-#[tokio::test]
 async fn one_domain_that_is_always_refused_does_not_hinder_the_others() {
     let scene = Scene::builder(&["v.example.com", "w.example.com", "x.example.com"])
         .certificates(THREE)

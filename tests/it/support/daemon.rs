@@ -59,6 +59,19 @@ impl Scene {
         self.spawn_by(&[])
     }
 
+    /// What `vodcertd status NAME --json` tells of a certificate.
+    pub(crate) async fn status(&self, label: &str) -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_vodcertd"))
+            .arg("--config")
+            .arg(self.write_config())
+            .args(["status", label, "--json"])
+            .output()
+            .await
+            .unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        told[0].clone()
+    }
+
     /// Starts the binary by a program that becomes it, such as `env` with variables.
     pub(crate) fn spawn_by(&self, starter: &[&str]) -> Process {
         let config = self.write_config();
