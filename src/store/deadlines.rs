@@ -122,14 +122,14 @@ impl Store {
             keys: Vec::new(),
             deadline: Deadline::after(now, PROBE),
         };
-        let rows = self.deadlines().await?;
-        let faults = scopes.iter().filter_map(Scope::faults);
-        let closed: Vec<Scope> = faults
-            .filter(|faults| {
+        let mut closed: Vec<Scope> = scopes.iter().filter_map(Scope::faults).collect();
+        if !closed.is_empty() {
+            let rows = self.deadlines().await?;
+            closed.retain(|faults| {
                 let row = faults.key().and_then(|key| rows.get(&key));
                 row.is_some_and(|row| too_many_faults(row.failures))
-            })
-            .collect();
+            });
+        }
         if closed.is_empty() {
             return Ok(Some(probe));
         }
