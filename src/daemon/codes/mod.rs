@@ -36,6 +36,12 @@ impl Row {
         self.answer != "InvalidTimeStamp.Expired"
     }
 
+    /// Whether it says that the credentials may not make the call.
+    fn is_about_permission(&self) -> bool {
+        let code = Code::parse(self.answer);
+        code.lacks_permission() || self.answer == "New.Code"
+    }
+
     /// The code that `status` shows.
     fn code(&self) -> String {
         match (self.answer, self.status) {
@@ -195,6 +201,47 @@ async fn answers_that_nobody_told_us_of_once() {
 #[tokio::test]
 async fn answers_that_nobody_told_us_of_for_ever() {
     each_for_ever(UNKNOWN).await;
+}
+
+/// Whatever is said to the question what is there: it is not asked hotly, and costs no order.
+#[tokio::test]
+async fn every_answer_to_a_read_back_for_ever() {
+    for row in [INSTALLATION, SERVICE, GATEWAY, UNKNOWN]
+        .into_iter()
+        .flat_map(rows)
+    {
+        let name = row.name();
+        let bench = Bench::new().await;
+        bench.fail_always(INFO, row.disturbance());
+        for nth in 0.. {
+            let pause = bench.wake().await;
+            assert!(
+                pause >= Duration::from_secs(5),
+                "{name}: {pause:?} after {nth} others"
+            );
+            if bench.passed() + pause >= WEEK {
+                break;
+            }
+            bench.pass(pause).await;
+        }
+        // Once more for each time that it is signed anew for a clock that is not wrong.
+        let asked = bench.calls(INFO);
+        assert!((7..=36).contains(&asked), "{name}: {asked} read-backs");
+        let failed = bench.status().await.failure.is_some();
+        // What may not be asked is a policy and no trouble: it is installed without.
+        let is_policy = bench.calls(SET) > 0;
+        assert_eq!(
+            (bench.calls(SET), failed),
+            (usize::from(is_policy), !is_policy),
+            "{name}"
+        );
+        assert_eq!(bench.told("order-failed").await, 0, "{name}");
+        assert_eq!(
+            is_policy,
+            row.status == Some(403) && row.is_about_permission(),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -477,6 +477,36 @@ async fn one_domain_that_is_always_refused_does_not_hinder_the_others() {
     assert_eq!((scene.orders_at_ca(), scene.proofs()), (3, 0));
 }
 
+/// Each with another course; all of them are about the proof, not about the order.
+#[tokio::test]
+async fn a_proof_that_is_refused_is_published_later_for_the_same_order() {
+    let scene = one().await;
+    let codes = [
+        "LastOperationNotFinished",
+        "QuotaExceeded.Record",
+        "DomainRecordConflict",
+    ];
+    for (failures, code) in (1..).zip(codes) {
+        let refusal = Refusal::new(400, code, "The reason.");
+        let fault = Fault::once(Disturbance::Refuse(refusal)).on("AddDomainRecord");
+        scene.gateway.faults().push(fault);
+        let daemon = scene.run();
+        scene.until_told("video", "order-failed", failures).await;
+        scene.until_at_rest("video").await;
+        daemon.stop().await;
+        let failure = scene.snapshot("video").await.failure.unwrap();
+        assert_eq!(failure.code, code);
+        // Longer than the ladder and the slow look.
+        scene.let_pass(&["video"], HOUR * 25).await;
+    }
+    let daemon = scene.run();
+    scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    assert_eq!(scene.gateway.calls().performed("AddDomainRecord"), 1);
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+}
+
 #[tokio::test]
 async fn one_name_without_a_zone_does_not_hinder_the_others() {
     let scene = Scene::builder(&["v.example.org", "w.example.com", "x.example.com"])
