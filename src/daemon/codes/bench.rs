@@ -130,7 +130,7 @@ impl Bench {
         let record = Record::default();
         let order = intent(names, now);
         let id = store.save_order_intent(&lease, &record, now, &order, &[]);
-        let id = id.await.unwrap();
+        let id = id.await.unwrap().unwrap();
         store.release(&lease, now).await.unwrap();
         id
     }
@@ -146,7 +146,7 @@ impl Bench {
         let mut record = Record::default();
         let order = intent(chain.leaf().names.clone(), now);
         let order = store.save_order_intent(&lease, &record, now, &order, &[]);
-        let order = order.await.unwrap();
+        let order = order.await.unwrap().unwrap();
         record.apply(Event::Issued(Box::new(issued(&chain, now))), now);
         let generation = NewGeneration {
             generation: 1,
@@ -260,7 +260,8 @@ fn intent(names: BTreeSet<DnsName>, at: Timestamp) -> NewOrderRow {
         key_type: KeyType::EcdsaP256,
         profile: None,
         replaces: None,
-        reservations: Vec::new(),
+        draws: Vec::new(),
+        overdraws: false,
     }
 }
 
