@@ -1,0 +1,51 @@
+//! Performs what concerns a target: an install, a read-back by API, a look at the edge.
+//!
+//! An install is never repeated here: an answer that was lost is a failure whose remedy is to read
+//! back first, and the deterministic name makes the repetition find its own first attempt.
+
+mod look;
+mod push;
+mod read_back;
+
+pub(super) use self::look::look;
+pub(super) use self::push::install;
+pub(super) use self::read_back::read_back;
+use super::worker::Worker;
+use crate::name::TargetId;
+use crate::renewal;
+use crate::retry::{Class, Failure};
+use crate::target::StoredAt;
+use crate::target::cert_name::InstallationId;
+use crate::time::Timestamp;
+
+fn installed(
+    cert_name: String,
+    generation: u32,
+    stored_at: Option<StoredAt>,
+    at: Timestamp,
+) -> renewal::Installed {
+    renewal::Installed {
+        generation,
+        at,
+        cert_name,
+        cert_id: stored_at.and_then(|stored| i64::try_from(stored.cert_id.0).ok()),
+        cert_region: stored_at.map(|stored| stored.cert_region.as_str().to_owned()),
+    }
+}
+
+fn installation(worker: &Worker<'_>) -> Option<InstallationId> {
+    worker.shared.store.installation_id().parse().ok()
+}
+
+fn no_installation_id() -> Failure {
+    fault("installation-id", "the store has no proper installation id")
+}
+
+fn unknown_target(id: &TargetId) -> Failure {
+    fault("unknown-target", &format!("{id} is not configured"))
+}
+
+/// A failure on our side of the wire.
+fn fault(code: &str, message: &str) -> Failure {
+    Failure::here(code, message, &[(Class::Bug, 1), (Class::Operator, 1)])
+}
