@@ -124,8 +124,9 @@ codes! {
     CertificateStatusError      "Certificate.StatusError"               Here: Backoff 3, Rename, Operator;
     /// The old certificate was not deleted; the new one may be in place all the same.
     DeleteFailed                "DeleteFailed"                          Here: Backoff 2, Reconcile, Operator;
-    /// Deleted, or looked for in the wrong region: the id is looked up anew.
-    CertificateNotFound         "Certificate.NotFind"                   Here: Refresh, Operator;
+    /// Deleted, or looked for in the wrong region: the id is looked up anew, then the pair is uploaded
+    /// again.
+    CertificateNotFound         "Certificate.NotFind"                   Here: Refresh, Rename, Operator;
     /// Maybe by our own earlier call whose answer was lost.
     CertificateDuplicated       "Certificate.Duplicated"                Here: Reconcile, Rename 2, Operator;
     CertificateFormatError      "Certificate.FormatError"               Here: Reformat, Operator;
@@ -293,6 +294,11 @@ impl Code {
             Self::CertNameExists,
         ]
         .contains(&self)
+    }
+
+    /// Whether it says that a certificate is not where it was said to be.
+    pub fn says_missing(self) -> bool {
+        self == Self::CertificateNotFound
     }
 
     /// Whether it says that a name is no zone of this account.

@@ -7,13 +7,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
+use sha1::{Digest as _, Sha1};
 
 use super::action::Action;
 use super::answer::{items, number, text};
 use super::client::{Client, Pages};
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::certificate::{Chain, Leaf};
+use crate::certificate::{Chain, Leaf, hex};
 use crate::name::AccelerationDomain;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -200,17 +201,46 @@ impl Client {
         &self,
         name: &CertName,
     ) -> Result<Option<StoredCertificate>, ApiError> {
+        let parameters = Parameters::new().with("SearchKeyword", name.as_str());
+        let stored = self
+            .list_certificates(&parameters, StoredCertificate::from_json)
+            .await?;
+        Ok(stored.into_iter().find(|stored| stored.cert_name == *name))
+    }
+
+    /// Finds a stored certificate with the leaf of this chain, whatever its name
+    /// (`DescribeVodSSLCertificateList`). The whole list is read for that.
+    ///
+    /// Of which kind the listed fingerprints are is not documented: SHA-1 and SHA-256 are understood.
+    pub async fn find_same_certificate(
+        &self,
+        chain: &Chain,
+    ) -> Result<Option<StoredCertificate>, ApiError> {
+        let leaf = chain.certificates().first();
+        let sha1 = leaf.map(|leaf| hex(&Sha1::digest(leaf)));
+        let sha256 = chain.leaf().fingerprint.to_string();
+        let prints: Vec<String> = sha1.into_iter().chain([sha256]).collect();
+        let same = |item: &Value| {
+            let print = text(item, "Fingerprint")?.replace(':', "");
+            let is_same = prints.iter().any(|own| own.eq_ignore_ascii_case(&print));
+            is_same.then(|| StoredCertificate::from_json(item))?
+        };
+        let stored = self.list_certificates(&Parameters::new(), same).await?;
+        Ok(stored.into_iter().next())
+    }
+
+    async fn list_certificates(
+        &self,
+        parameters: &Parameters,
+        read: impl Fn(&Value) -> Option<StoredCertificate>,
+    ) -> Result<Vec<StoredCertificate>, ApiError> {
         const PAGES: Pages = Pages {
             items: "/CertificateListModel/CertList/Cert",
             total: "/CertificateListModel/Count",
             size: 1000,
         };
         let action = Action::DescribeVodSslCertificateList;
-        let parameters = Parameters::new().with("SearchKeyword", name.as_str());
-        let stored = self
-            .list(action, &parameters, PAGES, StoredCertificate::from_json)
-            .await?;
-        Ok(stored.into_iter().find(|stored| stored.cert_name == *name))
+        self.list(action, parameters, PAGES, read).await
     }
 }
 
@@ -351,6 +381,15 @@ impl fmt::Display for CertName {
 // === impl CertRegion ===
 
 impl CertRegion {
+    /// The other one of the two.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::CnHangzhou => Self::ApSoutheast1,
+            Self::ApSoutheast1 => Self::CnHangzhou,
+        }
+    }
+
     /// The text.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -56,6 +56,7 @@ fn event_of(action: &Action) -> Option<Event> {
                 ..panicked()
             },
             may_have_happened: true,
+            bound: None,
             jitter,
         }),
         Action::ReadBack { target } => Some(Event::ReadBackFailed {

@@ -133,7 +133,7 @@ impl Worker<'_> {
         let spec = &self.job.spec;
         let target = action.target().and_then(|id| spec.targets.get(id));
         match (action, target) {
-            (Action::Install { manner, .. }, Some(target)) => target.scopes_of_install(*manner),
+            (Action::Install { manner, .. }, Some(target)) => target.scopes_of_install(manner),
             (Action::ReadBack { .. }, Some(target)) => target.read_back_scopes.clone(),
             (Action::Order { .. }, _) => spec.proof_scopes.clone(),
             (
@@ -225,7 +225,7 @@ impl Worker<'_> {
                 generation,
                 manner,
             } => {
-                let event = install::install(self, target, *generation, *manner).await?;
+                let event = install::install(self, target, *generation, manner).await?;
                 self.take(event).await
             }
             Action::ReadBack { target } => {
@@ -276,14 +276,9 @@ impl Worker<'_> {
         }
         let targets = &self.job.spec.targets;
         let settled = match event {
-            Event::Installed { target, installed } => targets.get(target).map(|spec| {
-                let mut scopes = spec.install_scopes.clone();
-                // Only what was listed is bound by its id.
-                if installed.cert_id.is_some() {
-                    scopes.extend(spec.listing_scopes.iter().cloned());
-                }
-                scopes
-            }),
+            Event::Installed { target, .. } => {
+                targets.get(target).map(|spec| spec.install_scopes.clone())
+            }
             Event::ReadBack { target, .. } => targets
                 .get(target)
                 .map(|spec| spec.read_back_scopes.clone()),

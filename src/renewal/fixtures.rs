@@ -63,7 +63,7 @@ pub(super) fn target_spec() -> TargetSpec {
             every: HOUR * 6,
         },
         on_drift: OnDrift::Repair,
-        bind_known: true,
+        method: Method::Auto,
         install_scopes: vec![cloud.clone(), action("SetVodDomainSSLCertificate")],
         listing_scopes: vec![cloud.clone(), action("DescribeVodSSLCertificateList")],
         read_back_scopes: vec![cloud, action("DescribeVodDomainCertificateInfo")],
@@ -127,6 +127,7 @@ pub(super) fn issued_for(generation: u32, from: Timestamp, lifetime: Duration) -
         }),
         unusable: None,
         revoked: false,
+        stored: BTreeMap::new(),
     }
 }
 
@@ -278,6 +279,7 @@ pub(super) fn install_failed(generation: u32, failure: Failure) -> Event {
         generation,
         failure,
         may_have_happened: false,
+        bound: None,
         jitter: 0.5,
     }
 }
@@ -289,6 +291,7 @@ pub(super) fn install_lost(generation: u32) -> Event {
         generation,
         failure: lost(),
         may_have_happened: true,
+        bound: None,
         jitter: 0.5,
     }
 }

@@ -34,11 +34,11 @@ mod spec;
 pub use backoff::{Urgency, doubled, scope_deadline, too_many_faults};
 pub use budget::{Draw, DrawKind, Exemption, Exhausted, Limit, Limits, Quota};
 pub use circumstances::{Circumstances, ClockTrust};
-pub use decide::{Action, Decision, Manner, Reason, decide, install_at, order_at};
-pub use event::{Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sight};
+pub use decide::{Action, Decision, Manner, Origin, Reason, Search, decide, install_at, order_at};
+pub use event::{Bound, Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sight};
 pub use record::{
     AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Proving,
-    Record, RenewalInfo, Seen, Served, TargetRecord, Trouble, Unusable,
+    Record, RenewalInfo, Seen, Served, StoredCopy, StoredPlace, TargetRecord, Trouble, Unusable,
 };
 pub use schedule::{RenewPolicy, default_fraction, due_at};
-pub use spec::{IssuerSpec, LookPolicy, OnDrift, Spec, TargetSpec};
+pub use spec::{IssuerSpec, LookPolicy, Method, OnDrift, Spec, TargetSpec};

@@ -63,6 +63,27 @@ pub struct Issued {
     pub unusable: Option<Unusable>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// The copy of it that is known in the certificate store of each cloud, by the cloud's name.
+    #[serde(default)]
+    pub stored: BTreeMap<String, StoredCopy>,
+}
+
+/// A generation in the certificate store of a cloud, from where its targets are bound to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCopy {
+    /// Its name there.
+    pub cert_name: String,
+    /// Where it is; nothing until it was looked up. An upload is answered without.
+    pub place: Option<StoredPlace>,
+}
+
+/// Where a certificate is stored in a cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPlace {
+    /// Its id.
+    pub cert_id: i64,
+    /// The region that the id belongs to.
+    pub cert_region: String,
 }
 
 /// The last answer about renewal (RFC 9773), or the lack of one.
@@ -183,6 +204,13 @@ pub struct Trouble {
     /// Whether the certificate may be stored under its name already, though it was not bound: an
     /// answer was lost, or said so.
     pub bind: bool,
+    /// Whether it was refused under every name that there is: uploads would go on for ever, so that it
+    /// is only looked for and bound.
+    #[serde(default)]
+    pub bind_only: bool,
+    /// Where it was said not to be, though it had been found there.
+    #[serde(default)]
+    pub missing: Option<StoredPlace>,
 }
 
 /// What is known of one target.
@@ -388,6 +416,46 @@ impl Issued {
             lifetime: self.leaf.lifetime(),
         }
     }
+
+    /// Learns of a copy in a cloud from what a target there has. A place that is known is not given
+    /// up for a name alone.
+    pub(super) fn learn_copy(&mut self, cloud: &str, installed: &Installed) {
+        let Some(copy) = installed
+            .copy()
+            .filter(|_| installed.generation == self.generation)
+        else {
+            return;
+        };
+        let known = self.stored.get(cloud);
+        if copy.place.is_some() || known.is_none_or(|known| known.place.is_none()) {
+            self.stored.insert(cloud.to_owned(), copy);
+        }
+    }
+
+    /// Forgets where the copy in a cloud is. Its name stays, to look it up by.
+    pub(super) fn forget_place(&mut self, cloud: &str, place: &StoredPlace) {
+        if let Some(copy) = self.stored.get_mut(cloud)
+            && copy.place.as_ref() == Some(place)
+        {
+            copy.place = None;
+        }
+    }
+}
+
+// === impl Installed ===
+
+impl Installed {
+    /// The copy that was bound, or made by an upload; nothing if only the edge told.
+    fn copy(&self) -> Option<StoredCopy> {
+        let place = self.cert_id.zip(self.cert_region.clone());
+        (!self.cert_name.is_empty()).then(|| StoredCopy {
+            cert_name: self.cert_name.clone(),
+            place: place.map(|(cert_id, cert_region)| StoredPlace {
+                cert_id,
+                cert_region,
+            }),
+        })
+    }
 }
 
 // === impl Served ===
@@ -425,6 +493,8 @@ impl Trouble {
             by_code: BTreeMap::new(),
             renames: 0,
             bind: false,
+            bind_only: false,
+            missing: None,
             ..self
         }
     }
@@ -449,6 +519,8 @@ impl Trouble {
             renames: 0,
             reformat: false,
             bind: false,
+            bind_only: false,
+            missing: None,
         });
         *trouble.by_code.entry(failure.code.clone()).or_default() += 1;
         trouble.in_a_row = trouble.in_a_row.saturating_add(1);
@@ -461,20 +533,23 @@ impl Trouble {
             Class::Rename => {
                 trouble.renames = trouble.renames.saturating_add(1);
                 trouble.bind = false;
+                trouble.missing = None;
             }
             Class::Reformat => {
                 trouble.reformat = true;
                 trouble.bind = false;
             }
             Class::Reconcile => trouble.bind = true,
-            Class::After
-            | Class::Backoff
-            | Class::Bug
-            | Class::Operator
-            | Class::Refresh
-            | Class::Reissue => {}
+            Class::Bug | Class::Operator => trouble.bind_only |= trouble.is_about_the_copy(),
+            Class::After | Class::Backoff | Class::Refresh | Class::Reissue => {}
         }
         trouble
+    }
+
+    /// Whether it is about the copy in the cloud's certificate store: another name may help.
+    pub(super) fn is_about_the_copy(&self) -> bool {
+        let mut course = self.failure.course.iter();
+        course.any(|remedy| remedy.class == Class::Rename)
     }
 
     /// Whether it waits for a person.

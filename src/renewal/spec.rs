@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::budget::Limits;
-use super::decide::Manner;
+use super::decide::{Manner, Origin};
 use super::schedule::RenewPolicy;
 use crate::certificate::{KeyType, hex};
 use crate::name::{DnsName, Label, TargetId};
@@ -55,9 +55,8 @@ pub struct TargetSpec {
     pub look: LookPolicy,
     /// What to do when the edge stops serving what was proven.
     pub on_drift: OnDrift,
-    /// Whether a generation that another target of the same cloud already has is bound by its id
-    /// instead of being uploaded again.
-    pub bind_known: bool,
+    /// How a generation gets there.
+    pub method: Method,
     /// What a deadline must not close for an install.
     pub install_scopes: Vec<Scope>,
     /// What it must not close besides for an install that looks for what is stored already.
@@ -68,13 +67,23 @@ pub struct TargetSpec {
 
 impl TargetSpec {
     /// What a deadline must not close for an install in this manner.
-    pub fn scopes_of_install(&self, manner: Manner) -> Vec<Scope> {
+    pub fn scopes_of_install(&self, manner: &Manner) -> Vec<Scope> {
         let mut scopes = self.install_scopes.clone();
-        if manner.bind {
+        if matches!(manner.origin, Origin::Search(_)) {
             scopes.extend(self.listing_scopes.iter().cloned());
         }
         scopes
     }
+}
+
+/// How a generation gets to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Uploaded to the first target of a cloud, and bound by its id at the others.
+    Auto,
+    /// Uploaded to every target.
+    Upload,
 }
 
 /// How the edge is looked at.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::certificate::{Fingerprint, KeyType, Leaf};
 use crate::name::{DnsName, Label, TargetId};
 use crate::renewal::{
-    Installed, Issued, IssuerSpec, Limits, LookPolicy, OnDrift, Record, RenewPolicy, Seen, Served,
-    Spec, TargetRecord, TargetSpec, Trouble,
+    Installed, Issued, IssuerSpec, Limits, LookPolicy, Method, OnDrift, Record, RenewPolicy, Seen,
+    Served, Spec, TargetRecord, TargetSpec, Trouble,
 };
 use crate::retry::{Class, Failure, Scope, course};
 use crate::store::{Store, StoreSettings};
@@ -30,7 +30,7 @@ pub(crate) fn spec(label: &str, name: &str) -> Spec {
             every: Duration::from_hours(6),
         },
         on_drift: OnDrift::Repair,
-        bind_known: true,
+        method: Method::Auto,
         install_scopes: Vec::new(),
         listing_scopes: Vec::new(),
         read_back_scopes: Vec::new(),
@@ -124,6 +124,7 @@ fn issued(spec: &Spec, generation: u32) -> Issued {
         renewal_info: None,
         unusable: None,
         revoked: false,
+        stored: BTreeMap::new(),
     }
 }
 
@@ -151,6 +152,8 @@ pub(crate) fn trouble(code: &str, class: Class, in_a_row: u32) -> Trouble {
         renames: 0,
         reformat: false,
         bind: false,
+        bind_only: false,
+        missing: None,
     }
 }
 

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use self::cert_name::{CertName, InstallationId};
 pub use self::probe::{Look, Sight};
 pub use self::vod::Vod;
-pub use crate::aliyun::vod::{CertId, CertRegion, Env};
+pub use crate::aliyun::vod::{CertId, CertRegion, Env, StoredCertificate};
 use crate::aliyun::{ApiError, Code};
 use crate::certificate::{Chain, Leaf};
 use crate::dns::DnsError;
@@ -32,8 +32,6 @@ pub enum Target {
 /// What to install.
 #[derive(Clone, Copy, Debug)]
 pub struct Installation<'a> {
-    /// The name under which it is, or will be, stored.
-    pub cert_name: &'a CertName,
     /// Which part of the edge.
     pub env: Env,
     /// Where the certificate comes from.
@@ -45,6 +43,8 @@ pub struct Installation<'a> {
 pub enum Source<'a> {
     /// Sent along. It is stored under its name.
     Upload {
+        /// The name.
+        cert_name: &'a CertName,
         /// The chain, the leaf first; a root at its end is left out.
         chain: &'a Chain,
         /// Its private key.
@@ -53,7 +53,7 @@ pub enum Source<'a> {
         encoding: Encoding,
     },
     /// Stored already, by an upload of before.
-    Stored(StoredAt),
+    Stored(&'a StoredCertificate),
 }
 
 /// How a private key is written for an upload.
@@ -72,15 +72,6 @@ pub struct StoredAt {
     pub cert_id: CertId,
     /// Its region.
     pub cert_region: CertRegion,
-}
-
-/// An installation that the service accepted. It is seen at the edge some time later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
-    /// The name under which it is stored.
-    pub cert_name: CertName,
-    /// Where it is stored, as far as it could be found out: [`Target::find_stored`] asks again.
-    pub stored_at: Option<StoredAt>,
 }
 
 /// What the service believes to serve.
@@ -121,14 +112,12 @@ pub enum LookError {
 }
 
 impl Target {
-    /// Pushes a certificate.
+    /// Pushes a certificate. One that the service accepts is seen at the edge some time later; where
+    /// an upload is stored, it does not tell ([`find_stored`](Self::find_stored)).
     ///
     /// After an error that [may have happened](InstallError::may_have_happened) all the same, read
     /// back or look first.
-    pub async fn install(
-        &self,
-        installation: &Installation<'_>,
-    ) -> Result<Installed, InstallError> {
+    pub async fn install(&self, installation: &Installation<'_>) -> Result<(), InstallError> {
         match self {
             Self::AliyunVod(vod) => vod.install(installation).await,
         }
@@ -152,10 +141,21 @@ impl Target {
         failure
     }
 
-    /// Finds out where the certificate with this name is stored; nothing if there is none.
-    pub async fn find_stored(&self, name: &CertName) -> Result<Option<StoredAt>, InstallError> {
+    /// Finds the stored certificate with this name; nothing if there is none.
+    pub async fn find_stored(&self, name: &str) -> Result<Option<StoredCertificate>, InstallError> {
         match self {
             Self::AliyunVod(vod) => vod.find_stored(name).await,
+        }
+    }
+
+    /// Finds a stored certificate with the leaf of this chain, whatever its name; nothing if there is
+    /// none.
+    pub async fn find_same(
+        &self,
+        chain: &Chain,
+    ) -> Result<Option<StoredCertificate>, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.find_same(chain).await,
         }
     }
 
@@ -179,13 +179,17 @@ impl std::fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Upload {
-                chain, encoding, ..
+                cert_name,
+                chain,
+                encoding,
+                ..
             } => f
                 .debug_struct("Upload")
+                .field("cert_name", cert_name)
                 .field("chain", chain)
                 .field("encoding", encoding)
                 .finish_non_exhaustive(),
-            Self::Stored(stored_at) => f.debug_tuple("Stored").field(stored_at).finish(),
+            Self::Stored(stored) => f.debug_tuple("Stored").field(stored).finish(),
         }
     }
 }
@@ -214,6 +218,14 @@ impl InstallError {
         match self {
             Self::Key(_) => false,
             Self::Api(error) => error.code().is_some_and(Code::says_stored),
+        }
+    }
+
+    /// Whether it was refused because what was to be bound is not there.
+    pub fn says_missing(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Api(error) => error.code().is_some_and(Code::says_missing),
         }
     }
 

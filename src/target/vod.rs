@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::cert_name::{CertName, InstallationId};
 use super::probe::{self, Look};
 use super::{
-    Encoding, Env, InstallError, Installation, Installed, LookError, ReadBack, Source, StoredAt,
+    Encoding, Env, InstallError, Installation, LookError, ReadBack, Source, StoredAt,
+    StoredCertificate,
 };
 use crate::aliyun::Client;
-use crate::aliyun::vod::{self as api, CertRegion, Https, SetCertificate, StoredCertificate};
+use crate::aliyun::vod::{self as api, CertRegion, Https, SetCertificate};
+use crate::certificate::Chain;
 use crate::dns::Dns;
 use crate::keys::KeyFormat;
 use crate::name::AccelerationDomain;
@@ -70,32 +72,41 @@ impl Vod {
     pub(super) async fn install(
         &self,
         installation: &Installation<'_>,
-    ) -> Result<Installed, InstallError> {
+    ) -> Result<(), InstallError> {
         let call = SetCertificate {
             domain: self.settings.domain.clone(),
-            https: self.https(installation)?,
+            https: self.https(installation.source)?,
             env: installation.env,
         };
-        self.client.set_vod_certificate(&call).await?;
-        Ok(Installed {
-            cert_name: installation.cert_name.clone(),
-            stored_at: match installation.source {
-                Source::Stored(stored_at) => Some(stored_at),
-                // An upload is answered without an id; it is asked for when it is needed.
-                Source::Upload { .. } => None,
-            },
-        })
+        Ok(self.client.set_vod_certificate(&call).await?)
     }
 
     pub(super) async fn find_stored(
         &self,
-        name: &CertName,
-    ) -> Result<Option<StoredAt>, InstallError> {
-        let found = self.client.find_stored_certificate(&api_name(name)).await?;
-        Ok(found.map(|stored| StoredAt {
-            cert_id: stored.cert_id,
+        name: &str,
+    ) -> Result<Option<StoredCertificate>, InstallError> {
+        // What cannot be a name is none of a stored certificate.
+        let Ok(name) = name.parse() else {
+            return Ok(None);
+        };
+        let found = self.client.find_stored_certificate(&name).await?;
+        Ok(found.map(|stored| self.in_region(stored)))
+    }
+
+    pub(super) async fn find_same(
+        &self,
+        chain: &Chain,
+    ) -> Result<Option<StoredCertificate>, InstallError> {
+        let found = self.client.find_same_certificate(chain).await?;
+        Ok(found.map(|stored| self.in_region(stored)))
+    }
+
+    /// What the service lists, in the region that is configured.
+    fn in_region(&self, stored: StoredCertificate) -> StoredCertificate {
+        StoredCertificate {
             cert_region: self.settings.cert_region.unwrap_or(stored.cert_region),
-        }))
+            ..stored
+        }
     }
 
     pub(super) async fn read_back(
@@ -186,25 +197,21 @@ impl Vod {
         Ok(self.settings.staging_addresses.clone())
     }
 
-    fn https(&self, installation: &Installation<'_>) -> Result<Https, InstallError> {
-        let cert_name = api_name(installation.cert_name);
-        match installation.source {
+    fn https(&self, source: Source<'_>) -> Result<Https, InstallError> {
+        match source {
             Source::Upload {
+                cert_name,
                 chain,
                 key,
                 encoding,
             } => Ok(Https::Upload {
-                cert_name,
+                cert_name: api_name(cert_name),
                 chain_pem: chain.to_pem(),
                 key_pem: key
                     .to_pem(self.key_format(encoding))
                     .map_err(InstallError::Key)?,
             }),
-            Source::Stored(stored_at) => Ok(Https::Stored(StoredCertificate {
-                cert_id: stored_at.cert_id,
-                cert_name,
-                cert_region: stored_at.cert_region,
-            })),
+            Source::Stored(stored) => Ok(Https::Stored(stored.clone())),
         }
     }
 }

@@ -17,8 +17,8 @@ use vodcertd::target::cert_name::{CertName, InstallationId};
 use vodcertd::target::probe::{HandshakeFailure, Unreachable};
 use vodcertd::target::vod::VodSettings;
 use vodcertd::target::{
-    Encoding, Env, InstallError, Installation, Installed, Look, LookError, Sight, Source, Target,
-    Vod,
+    Encoding, Env, InstallError, Installation, Look, LookError, Sight, Source, StoredCertificate,
+    Target, Vod,
 };
 use vodcertd_sandbox::dns::DnsServer;
 use vodcertd_sandbox::edge::{Breakage, Edge, UnknownName};
@@ -128,9 +128,9 @@ impl Generation {
 
     fn upload_as(&self, env: Env, encoding: Encoding) -> Installation<'_> {
         Installation {
-            cert_name: &self.cert_name,
             env,
             source: Source::Upload {
+                cert_name: &self.cert_name,
                 chain: &self.chain,
                 key: &self.key,
                 encoding,
@@ -139,9 +139,15 @@ impl Generation {
     }
 }
 
-async fn install(target: &Target, generation: &Generation) -> Installed {
+async fn install(target: &Target, generation: &Generation) {
     let installation = generation.upload(Env::Production);
-    target.install(&installation).await.unwrap()
+    target.install(&installation).await.unwrap();
+}
+
+/// What is stored under the name of a generation.
+async fn stored(target: &Target, generation: &Generation) -> Option<StoredCertificate> {
+    let name = generation.cert_name.to_string();
+    target.find_stored(&name).await.unwrap()
 }
 
 async fn look(target: &Target) -> Look {
@@ -179,11 +185,9 @@ async fn an_upload_is_stored_installed_and_served() {
     let stage = Stage::new().await;
     let target = stage.target();
     let generation = Generation::new(1, &[DOMAIN]);
-    let installed = install(&target, &generation).await;
-    assert_eq!(installed.cert_name, generation.cert_name);
-    let found = target.find_stored(&generation.cert_name).await.unwrap();
-    assert!(found.is_some());
-    assert_eq!(installed.stored_at, None, "an upload is answered without");
+    install(&target, &generation).await;
+    let found = stored(&target, &generation).await.unwrap();
+    assert_eq!(found.cert_name.as_str(), generation.cert_name.to_string());
 
     let look = look(&target).await;
     assert!(serves(&look, &generation));
@@ -198,15 +202,13 @@ async fn what_is_stored_is_bound_at_another_domain_without_a_key() {
     let generation = Generation::new(1, &[DOMAIN, "*.example.com"]);
     let target = stage.target();
     install(&target, &generation).await;
-    let stored_at = target.find_stored(&generation.cert_name).await.unwrap();
+    let copy = stored(&target, &generation).await.unwrap();
     let wildcard = stage.target_with(stage.settings(".example.com"));
     let bound = Installation {
-        cert_name: &generation.cert_name,
         env: Env::Production,
-        source: Source::Stored(stored_at.unwrap()),
+        source: Source::Stored(&copy),
     };
-    let installed = wildcard.install(&bound).await.unwrap();
-    assert_eq!(installed.stored_at, stored_at);
+    wildcard.install(&bound).await.unwrap();
     let binding = stage
         .world
         .installed(".example.com", world::Env::Production)
@@ -254,8 +256,7 @@ async fn an_installation_that_did_not_happen_is_not_seen() {
     assert_eq!(read.ours, None);
     assert_eq!(read.cert_name, None);
     assert_eq!(read.https, Some(false));
-    let found = target.find_stored(&generation.cert_name).await.unwrap();
-    assert_eq!(found, None);
+    assert_eq!(stored(&target, &generation).await, None);
     assert_eq!(stage.installed_leaf(DOMAIN), None);
 }
 
@@ -275,8 +276,10 @@ async fn read_back_tells_our_certificates_from_others() {
     install(&target, &generation).await;
     let read = target.read_back(&the_installation()).await.unwrap();
     assert_eq!(read.ours.map(|name| name.generation()), Some(7));
-    let stored_at = target.find_stored(&generation.cert_name).await.unwrap();
-    assert_eq!(read.stored_at, stored_at);
+    let copy = stored(&target, &generation).await.unwrap();
+    let stored_at = read.stored_at.unwrap();
+    assert_eq!(stored_at.cert_id, copy.cert_id);
+    assert_eq!(stored_at.cert_region, copy.cert_region);
     assert_eq!(read.leaf.as_ref(), Some(generation.chain.leaf()));
     let elsewhere = target
         .read_back(&"deadbeef".parse().unwrap())

@@ -82,7 +82,7 @@ AuthenticationFailed                        400 here   refresh backoff*3 operato
 SetDomainCertificate.ParameterError         400 here   bug operator
 Certificate.StatusError                     400 here   backoff*3 rename operator
 DeleteFailed                                400 here   backoff*2 reconcile operator
-Certificate.NotFind                         400 here   refresh operator
+Certificate.NotFind                         400 here   refresh rename operator
 Certificate.Duplicated                      400 here   reconcile rename*2 operator
 Certificate.FormatError                     400 here   reformat operator
 Certificate.KeyNull                         400 here   bug operator

@@ -16,7 +16,7 @@ use crate::config::file;
 use crate::config::file::Text;
 use crate::keys::KeyFormat;
 use crate::name::{AccelerationDomain, DnsName, Label, TargetId, TargetKind};
-use crate::renewal::{LookPolicy, OnDrift, TargetSpec};
+use crate::renewal::{LookPolicy, Method, OnDrift, TargetSpec};
 use crate::target::CertRegion;
 use crate::target::vod::VodSettings;
 
@@ -32,7 +32,7 @@ const ROLLOUT_MAX_FAILURES: u64 = 1;
 pub(super) struct Settings {
     kind: TargetKind,
     cloud: String,
-    bind_known: bool,
+    method: Method,
     cert_region: Option<CertRegion>,
     key_format: KeyFormat,
     on_drift: OnDrift,
@@ -233,7 +233,7 @@ impl Settings {
         Self {
             kind: TargetKind::AliyunVod,
             cloud: clouds::DEFAULT.to_owned(),
-            bind_known: true,
+            method: Method::Auto,
             cert_region: None,
             key_format: KeyFormat::Traditional,
             on_drift: OnDrift::Repair,
@@ -267,7 +267,7 @@ impl Settings {
         Self {
             kind: kind(findings, written.kind.as_ref(), base.kind),
             cloud,
-            bind_known: method(findings, written.method.as_ref(), base.bind_known),
+            method: method(findings, written.method.as_ref(), base.method),
             cert_region: cert_region(findings, written.cert_region.as_ref(), base.cert_region),
             key_format: key_format(findings, written.key_format.as_ref(), base.key_format),
             on_drift: on_drift(findings, written.on_drift.as_ref(), base.on_drift),
@@ -289,7 +289,7 @@ impl Settings {
         TargetSpec {
             look: self.look,
             on_drift: self.on_drift,
-            bind_known: self.bind_known,
+            method: self.method,
             install_scopes: Action::scopes(&self.cloud, &[Action::SetVodDomainSslCertificate]),
             listing_scopes: Action::scopes(&self.cloud, &[Action::DescribeVodSslCertificateList]),
             read_back_scopes: Action::scopes(
@@ -327,11 +327,10 @@ fn kind(findings: &mut Findings, written: Option<&Text>, base: TargetKind) -> Ta
     values::word(findings, written, "kind of target", &kinds, base)
 }
 
-/// Whether a generation that is stored already is bound instead of being uploaded again.
-fn method(findings: &mut Findings, written: Option<&Text>, base: bool) -> bool {
+fn method(findings: &mut Findings, written: Option<&Text>, base: Method) -> Method {
     let methods = [
-        ("auto", Meaning::Is(true)),
-        ("upload", Meaning::Is(false)),
+        ("auto", Meaning::Is(Method::Auto)),
+        ("upload", Meaning::Is(Method::Upload)),
         ("cas", Meaning::NotYet),
     ];
     values::word(findings, written, "method", &methods, base)

@@ -8,7 +8,7 @@ use super::right;
 use crate::aliyun::{CredentialSource, Endpoints, Signature};
 use crate::certificate::KeyType;
 use crate::keys::KeyFormat;
-use crate::renewal::{OnDrift, RenewPolicy};
+use crate::renewal::{Method, OnDrift, RenewPolicy};
 use crate::retry::Scope;
 use crate::secret::SecretSource;
 use crate::solver::Propagation;
@@ -396,7 +396,7 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
 
     let id = "aliyun-vod/a/v.example.com".parse().unwrap();
     let (spec, settings) = (&certificate.spec.targets[&id], &certificate.targets[&id]);
-    assert!(!spec.bind_known && spec.look.enabled);
+    assert!(spec.method == Method::Upload && spec.look.enabled);
     assert_eq!(spec.on_drift, OnDrift::Alert);
     assert_eq!(
         (spec.look.deadline, spec.look.every),
@@ -415,7 +415,7 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
 
     let id = "aliyun-vod/b/.v.example.com".parse().unwrap();
     let (spec, settings) = (&certificate.spec.targets[&id], &certificate.targets[&id]);
-    assert!(spec.bind_known && !spec.look.enabled);
+    assert!(spec.method == Method::Auto && !spec.look.enabled);
     assert_eq!(spec.on_drift, OnDrift::Repair);
     assert_eq!(
         (spec.look.deadline, spec.look.every),

@@ -232,6 +232,7 @@ fn failures_are_warned_of() {
     };
     let install = Event::InstallFailed {
         may_have_happened: false,
+        bound: None,
         target: target(),
         generation: 2,
         failure: failure(),

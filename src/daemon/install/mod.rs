@@ -12,26 +12,8 @@ pub(super) use self::push::install;
 pub(super) use self::read_back::read_back;
 use super::worker::Worker;
 use crate::name::TargetId;
-use crate::renewal;
 use crate::retry::{Class, Failure};
-use crate::target::StoredAt;
 use crate::target::cert_name::InstallationId;
-use crate::time::Timestamp;
-
-fn installed(
-    cert_name: String,
-    generation: u32,
-    stored_at: Option<StoredAt>,
-    at: Timestamp,
-) -> renewal::Installed {
-    renewal::Installed {
-        generation,
-        at,
-        cert_name,
-        cert_id: stored_at.and_then(|stored| i64::try_from(stored.cert_id.0).ok()),
-        cert_region: stored_at.map(|stored| stored.cert_region.as_str().to_owned()),
-    }
-}
 
 fn installation(worker: &Worker<'_>) -> Option<InstallationId> {
     worker.shared.store.installation_id().parse().ok()
@@ -49,3 +31,6 @@ fn unknown_target(id: &TargetId) -> Failure {
 fn fault(code: &str, message: &str) -> Failure {
     Failure::here(code, message, &[(Class::Bug, 1), (Class::Operator, 1)])
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,59 @@
-//! Pushes a generation to a target.
+//! Pushes a generation to a target: uploads it, or binds the copy that is in the cloud's certificate
+//! store.
 
-use super::{fault, installation, installed, no_installation_id, unknown_target};
+use super::{fault, installation, no_installation_id, unknown_target};
 use crate::certificate::Chain;
 use crate::daemon::shared::roll;
 use crate::daemon::worker::Worker;
 use crate::keys::PrivateKey;
 use crate::name::TargetId;
-use crate::renewal::{Event, Manner};
+use crate::renewal::{Bound, Event, Installed, Manner, Origin, Search, StoredPlace};
 use crate::retry::{Class, Failure, course, with_causes};
 use crate::store::StoreError;
 use crate::target::cert_name::CertName;
-use crate::target::{Encoding, Env, InstallError, Installation, Source, StoredAt, Target};
+use crate::target::{
+    CertId, Encoding, Env, InstallError, Installation, Source, StoredCertificate, Target,
+};
 use crate::time::Timestamp;
+
+/// What is pushed, and to where.
+struct Push<'a> {
+    worker: &'a Worker<'a>,
+    id: &'a TargetId,
+    target: &'a Target,
+    name: CertName,
+    chain: Chain,
+    key: PrivateKey,
+    manner: &'a Manner,
+}
+
+/// What a push came to.
+enum Pushed {
+    /// The service has taken what was uploaded under our name.
+    Uploaded,
+    /// The service has bound this copy.
+    Bound(StoredCertificate),
+    /// Nothing was done: it is not to be uploaded again, and no copy of it was found.
+    NotFound,
+}
+
+/// Why a generation could not be pushed.
+enum PushError {
+    /// The store failed.
+    Store(StoreError),
+    /// The service did not do it, or we do not know that it did.
+    Failed(Box<Refused>),
+}
+
+/// A call that failed, with what was behind it.
+struct Refused {
+    error: InstallError,
+    encoding: Encoding,
+    /// Why what is stored could not be looked up before, though that was wanted.
+    listing: Option<InstallError>,
+    /// What was to be bound.
+    bound: Option<StoredCertificate>,
+}
 
 /// Pushes a generation to a target. That it is about to be pushed is stored before: a process that
 /// is killed in between reads back first.
@@ -19,26 +61,18 @@ pub(in crate::daemon) async fn install(
     worker: &mut Worker<'_>,
     id: &TargetId,
     generation: u32,
-    manner: Manner,
+    manner: &Manner,
 ) -> Result<Event, StoreError> {
-    let jitter = roll();
-    let failed = |failure: Failure, may_have_happened: bool| Event::InstallFailed {
-        target: id.clone(),
-        generation,
-        failure,
-        may_have_happened,
-        jitter,
-    };
-    let refused = |failure: Failure| failed(failure, false);
+    let failed = |failure: Failure| failed(id, generation, failure);
     let Some(target) = worker.job.targets.get(id).cloned() else {
-        return Ok(refused(unknown_target(id)));
+        return Ok(failed(unknown_target(id)));
     };
     let Some(installation) = installation(worker) else {
-        return Ok(refused(no_installation_id()));
+        return Ok(failed(no_installation_id()));
     };
     let Some((chain, key)) = pair(worker, generation).await? else {
         let lost = format!("generation {generation} cannot be read from the store");
-        return Ok(refused(Failure {
+        return Ok(failed(Failure {
             course: course(&[(Class::Reissue, 1), (Class::Operator, 1)]),
             ..fault("generation-lost", &lost)
         }));
@@ -49,29 +83,222 @@ pub(in crate::daemon) async fn install(
         .take(Event::InstallIntended { target: id.clone() })
         .await?;
     let label = worker.lease.label();
-    let leaf = chain.leaf();
-    let name = CertName::new(&installation, label, generation, leaf, manner.renames);
-    let now = || worker.shared.clock.now();
-    Ok(match push(&target, &name, &chain, &key, manner).await {
-        Ok(stored_at) => Event::Installed {
-            target: id.clone(),
-            installed: installed(name.to_string(), generation, stored_at, now()),
+    let push = Push {
+        name: CertName::new(
+            &installation,
+            label,
+            generation,
+            chain.leaf(),
+            manner.renames,
+        ),
+        worker,
+        id,
+        target: &target,
+        chain,
+        key,
+        manner,
+    };
+    let pushed = push.run().await;
+    let now = worker.shared.clock.now();
+    let copy = match pushed {
+        Ok(Pushed::Uploaded) => None,
+        Ok(Pushed::Bound(copy)) => Some(copy),
+        Ok(Pushed::NotFound) => return Ok(failed(last_failure(worker, id))),
+        Err(PushError::Store(error)) => return Err(error),
+        Err(PushError::Failed(refused)) => {
+            return Ok(refused.into_event(id, generation, &target, now));
+        }
+    };
+    let name = copy.as_ref().map(|copy| copy.cert_name.to_string());
+    Ok(Event::Installed {
+        target: id.clone(),
+        installed: Installed {
+            generation,
+            at: now,
+            cert_name: name.unwrap_or_else(|| push.name.to_string()),
+            cert_id: copy.as_ref().and_then(|copy| stored_id(copy.cert_id)),
+            cert_region: copy.map(|copy| copy.cert_region.as_str().to_owned()),
         },
-        Err(error) => failed(error.failure(&target, now()), error.may_have_happened()),
     })
 }
 
-/// Why a generation could not be pushed.
-struct PushError {
-    error: InstallError,
-    encoding: Encoding,
-    /// Why what is stored could not be looked up before, though that was wanted.
-    listing: Option<InstallError>,
+/// An install that did not happen.
+fn failed(id: &TargetId, generation: u32, failure: Failure) -> Event {
+    Event::InstallFailed {
+        target: id.clone(),
+        generation,
+        failure,
+        may_have_happened: false,
+        bound: None,
+        jitter: roll(),
+    }
 }
 
-impl PushError {
-    fn may_have_happened(&self) -> bool {
-        self.error.may_have_happened()
+/// What was said when it was tried last: it still holds, for nothing was found that could be bound.
+fn last_failure(worker: &Worker<'_>, id: &TargetId) -> Failure {
+    let trouble = worker.record.targets.get(id);
+    let trouble = trouble.and_then(|known| known.trouble.as_ref());
+    trouble.map_or_else(
+        || {
+            fault(
+                "not-stored",
+                "no copy was found that the target could be bound to",
+            )
+        },
+        |trouble| trouble.failure.clone(),
+    )
+}
+
+impl Push<'_> {
+    /// Binds the copy that is known or found, else uploads. Credentials that may install but not list
+    /// what is stored upload as long as that may be done.
+    async fn run(&self) -> Result<Pushed, PushError> {
+        let mut listing = None;
+        match &self.manner.origin {
+            Origin::Upload => {}
+            Origin::Copy { cert_name, place } => {
+                // What cannot be written as a copy was stored by another version of this program.
+                if let Some(copy) = copy(cert_name, place) {
+                    return self.bind(copy).await;
+                }
+            }
+            Origin::Search(search) => match self.find(search).await {
+                Ok(Some(copy)) => return self.bind(copy).await,
+                Ok(None) if !search.else_upload => return Ok(Pushed::NotFound),
+                Ok(None) => {}
+                Err(PushError::Failed(refused)) if refused.error.lacks_permission() => {
+                    if !search.else_upload {
+                        return Ok(Pushed::NotFound);
+                    }
+                    let why = with_causes(&refused.error);
+                    tracing::warn!(name = %self.name, why, "what is stored is not known, so it is uploaded");
+                    listing = Some(refused.error);
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        self.upload(listing).await
+    }
+
+    /// Looks for the copy: by its name, and where it may have another one by its content. One that is
+    /// listed where it was said not to be is tried in the other region.
+    async fn find(&self, search: &Search) -> Result<Option<StoredCertificate>, PushError> {
+        let own = self.name.to_string();
+        let name = search.cert_name.as_ref().unwrap_or(&own);
+        let mut found = self
+            .target
+            .find_stored(name)
+            .await
+            .map_err(|error| self.refused(error))?;
+        if found.is_none() && search.by_content {
+            found = self
+                .target
+                .find_same(&self.chain)
+                .await
+                .map_err(|error| self.refused(error))?;
+        }
+        self.settle_listing().await?;
+        Ok(found.map(|copy| {
+            let place = place(&copy);
+            if place.is_some() && place == search.missing {
+                let cert_region = copy.cert_region.other();
+                return StoredCertificate {
+                    cert_region,
+                    ..copy
+                };
+            }
+            copy
+        }))
+    }
+
+    async fn bind(&self, copy: StoredCertificate) -> Result<Pushed, PushError> {
+        let installation = Installation {
+            env: Env::Production,
+            source: Source::Stored(&copy),
+        };
+        match self.target.install(&installation).await {
+            Ok(()) => Ok(Pushed::Bound(copy)),
+            Err(error) => Err(PushError::Failed(Box::new(Refused {
+                error,
+                encoding: self.encoding(),
+                listing: None,
+                bound: Some(copy),
+            }))),
+        }
+    }
+
+    async fn upload(&self, listing: Option<InstallError>) -> Result<Pushed, PushError> {
+        let installation = Installation {
+            env: Env::Production,
+            source: Source::Upload {
+                cert_name: &self.name,
+                chain: &self.chain,
+                key: &self.key,
+                encoding: self.encoding(),
+            },
+        };
+        match self.target.install(&installation).await {
+            Ok(()) => Ok(Pushed::Uploaded),
+            Err(error) => Err(PushError::Failed(Box::new(Refused {
+                error,
+                encoding: self.encoding(),
+                listing,
+                bound: None,
+            }))),
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        if self.manner.reformat {
+            Encoding::Traditional
+        } else {
+            Encoding::Configured
+        }
+    }
+
+    fn refused(&self, error: InstallError) -> PushError {
+        PushError::Failed(Box::new(Refused {
+            error,
+            encoding: self.encoding(),
+            listing: None,
+            bound: None,
+        }))
+    }
+
+    /// The list was asked and has answered.
+    async fn settle_listing(&self) -> Result<(), StoreError> {
+        let shared = self.worker.shared;
+        let Some(spec) = self.worker.job.spec.targets.get(self.id) else {
+            return Ok(());
+        };
+        let now = shared.clock.now();
+        shared.store.settle_scopes(&spec.listing_scopes, now).await
+    }
+}
+
+impl From<StoreError> for PushError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Refused {
+    fn into_event(self, id: &TargetId, generation: u32, target: &Target, now: Timestamp) -> Event {
+        Event::InstallFailed {
+            target: id.clone(),
+            generation,
+            failure: self.failure(target, now),
+            may_have_happened: self.error.may_have_happened(),
+            bound: self.bound(),
+            jitter: roll(),
+        }
+    }
+
+    fn bound(&self) -> Option<Bound> {
+        Some(Bound {
+            place: place(self.bound.as_ref()?)?,
+            is_missing: self.error.says_missing(),
+        })
     }
 
     /// What is stored already cannot be uploaded again, and what may not be listed cannot be bound: it is
@@ -90,54 +317,25 @@ impl PushError {
     }
 }
 
-/// Binds what is stored under the name already if that is wanted and so, else uploads. Credentials
-/// that may install but not list what is stored always upload.
-async fn push(
-    target: &Target,
-    name: &CertName,
-    chain: &Chain,
-    key: &PrivateKey,
-    manner: Manner,
-) -> Result<Option<StoredAt>, PushError> {
-    let encoding = if manner.reformat {
-        Encoding::Traditional
-    } else {
-        Encoding::Configured
-    };
-    let failed = |error, listing| PushError {
-        error,
-        encoding,
-        listing,
-    };
-    let (mut known, mut listing) = (None, None);
-    if manner.bind {
-        match target.find_stored(name).await {
-            Ok(found) => known = found,
-            Err(error) if error.lacks_permission() => {
-                let why = with_causes(&error);
-                tracing::warn!(%name, why, "what is stored is not known, so it is uploaded");
-                listing = Some(error);
-            }
-            Err(error) => return Err(failed(error, None)),
-        }
-    }
-    let source = match known {
-        Some(stored_at) => Source::Stored(stored_at),
-        None => Source::Upload {
-            chain,
-            key,
-            encoding,
-        },
-    };
-    let installation = Installation {
-        cert_name: name,
-        env: Env::Production,
-        source,
-    };
-    match target.install(&installation).await {
-        Ok(installed) => Ok(installed.stored_at),
-        Err(error) => Err(failed(error, listing)),
-    }
+/// A copy as the record has it, in the service's words.
+fn copy(cert_name: &str, place: &StoredPlace) -> Option<StoredCertificate> {
+    Some(StoredCertificate {
+        cert_id: CertId(u64::try_from(place.cert_id).ok()?),
+        cert_name: cert_name.parse().ok()?,
+        cert_region: place.cert_region.parse().ok()?,
+    })
+}
+
+/// Where a copy is, as the record has it.
+fn place(copy: &StoredCertificate) -> Option<StoredPlace> {
+    Some(StoredPlace {
+        cert_id: stored_id(copy.cert_id)?,
+        cert_region: copy.cert_region.as_str().to_owned(),
+    })
+}
+
+fn stored_id(id: CertId) -> Option<i64> {
+    i64::try_from(id.0).ok()
 }
 
 /// The pair of a generation; nothing if it is not kept any more, or cannot be read. That is no

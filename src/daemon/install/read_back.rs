@@ -1,13 +1,14 @@
 //! Asks the API what a target has.
 
-use super::{installation, installed, no_installation_id, unknown_target};
+use super::{installation, no_installation_id, unknown_target};
 use crate::daemon::shared::roll;
 use crate::daemon::worker::Worker;
 use crate::name::TargetId;
-use crate::renewal::{Event, Found};
+use crate::renewal::{Event, Found, Installed};
 use crate::retry::Failure;
 use crate::store::StoreError;
-use crate::target::ReadBack;
+use crate::target::{ReadBack, StoredAt};
+use crate::time::Timestamp;
 
 /// Asks the API what a target has.
 pub(in crate::daemon) async fn read_back(
@@ -84,4 +85,19 @@ async fn found(worker: &Worker<'_>, read_back: ReadBack) -> Result<Found, StoreE
         Some(_) if leaf.is_some() => Found::Foreign { cert_name },
         Some(_) | None => Found::Ours(installed(cert_name, generation, stored_at, now)),
     })
+}
+
+fn installed(
+    cert_name: String,
+    generation: u32,
+    stored_at: Option<StoredAt>,
+    at: Timestamp,
+) -> Installed {
+    Installed {
+        generation,
+        at,
+        cert_name,
+        cert_id: stored_at.and_then(|stored| i64::try_from(stored.cert_id.0).ok()),
+        cert_region: stored_at.map(|stored| stored.cert_region.as_str().to_owned()),
+    }
 }

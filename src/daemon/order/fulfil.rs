@@ -146,6 +146,7 @@ async fn store(
         renewal_info: None,
         unusable: None,
         revoked: false,
+        stored: std::collections::BTreeMap::new(),
     };
     let told = worker.apply(Event::Issued(Box::new(issued)), now);
     let key = KeyMaterial::new(open.key.pkcs8().to_vec());

@@ -5,6 +5,7 @@
 //! renewal, then orders: an install that may be tried now comes before an order that is due, and an
 //! install that waits never blocks an order.
 
+mod manner;
 mod order;
 mod target;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::manner::{Manner, Origin, Search};
 pub(super) use self::target::DOUBTS;
 use self::target::Haste;
 use super::circumstances::{Circumstances, ClockTrust};
@@ -72,17 +74,6 @@ pub enum Action {
     },
     /// Nothing to do before that time.
     SleepUntil(Timestamp),
-}
-
-/// How an install differs from a plain one after earlier failures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manner {
-    /// Bind the certificate that is already stored under the name, if there is one.
-    pub bind: bool,
-    /// Encode the PEM in the most conservative form.
-    pub reformat: bool,
-    /// Which of the deterministic names to use.
-    pub renames: u8,
 }
 
 /// Why a step is taken, or waited for.

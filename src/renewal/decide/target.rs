@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Action, Case, Check, Decision, Manner, Reason};
+use super::manner::{Manner, Origin};
+use super::{Action, Case, Check, Decision, Reason};
 use crate::name::TargetId;
 use crate::renewal::backoff::{Ladder, named_until, retry_at};
 use crate::renewal::record::{Api, Issued, Proving, TargetRecord, Trouble};
@@ -95,7 +96,7 @@ impl Case<'_> {
         let asks = at.target.read_back_due && at.may_ask()
             || at.target.installed.is_none() && at.target.is_unasked(self.now);
         let holds = match &self.record.issued {
-            Some(issued) if !asks => at.install_holds(at.manner(issued)),
+            Some(issued) if !asks => at.install_holds(&at.manner(issued)),
             Some(_) | None => at.read_back_holds(),
         };
         Some(holds.into_iter().flatten().fold(self.now, Timestamp::max))
@@ -340,31 +341,24 @@ impl At<'_> {
         self.holds(&self.spec.read_back_scopes, also)
     }
 
-    fn install_holds(self, manner: Manner) -> Vec<Option<Timestamp>> {
+    fn install_holds(self, manner: &Manner) -> Vec<Option<Timestamp>> {
         self.holds(&self.spec.scopes_of_install(manner), |_| false)
     }
 
     /// How the newest generation is to be installed, as far as that is known.
     fn manner(self, issued: &Issued) -> Manner {
         let trouble = self.target.trouble.as_ref();
-        let own = trouble.filter(|trouble| trouble.generation == Some(issued.generation));
-        Manner {
-            bind: own.is_some_and(|trouble| trouble.bind)
-                || self.is_stored_elsewhere(issued.generation),
-            // A target that wants another form wants it from the next generation as well.
-            reformat: trouble.is_some_and(|trouble| trouble.reformat),
-            renames: own.map_or(0, |trouble| trouble.renames),
-        }
+        Manner::of(issued, &self.id.cloud, self.spec, trouble)
     }
 
     fn install(self, issued: &Issued, reason: Reason) -> Check {
         let manner = self.manner(issued);
+        let holds = self.install_holds(&manner);
         let action = Action::Install {
             target: self.id.clone(),
             generation: issued.generation,
             manner,
         };
-        let holds = self.install_holds(manner);
         match self.case.unless_held_back(action, reason, holds) {
             Check::Now(_) if self.saw_long_ago() => self.look(self.case.now, Reason::BeforeInstall),
             check @ (Check::Now(_) | Check::NotBefore(..) | Check::Never) => check,
@@ -379,17 +373,6 @@ impl At<'_> {
                 .target
                 .looked_at
                 .is_none_or(|at| self.case.now.distance(at) > LAST_LOOK)
-    }
-
-    fn is_stored_elsewhere(self, generation: u32) -> bool {
-        self.spec.bind_known
-            && self.case.record.targets.iter().any(|(id, other)| {
-                id != self.id
-                    && id.cloud == self.id.cloud
-                    && other.installed.as_ref().is_some_and(|installed| {
-                        installed.generation == generation && !installed.cert_name.is_empty()
-                    })
-            })
     }
 
     /// The ladder of this target, and the deadlines of the scopes. What was wrong with another

@@ -4,7 +4,7 @@ use super::*;
 use crate::renewal::event::{Event, Found, Sight};
 use crate::renewal::fixtures::*;
 use crate::renewal::record::{Api, TargetRecord};
-use crate::renewal::spec::OnDrift;
+use crate::renewal::spec::{Method, OnDrift};
 use crate::retry::{Class, course};
 
 /// Checks what is decided, and why.
@@ -53,6 +53,29 @@ fn install_so(generation: u32, manner: Manner) -> Action {
         target: the_target(),
         generation,
         manner,
+    }
+}
+
+/// What was uploaded before is bound, once it is found.
+fn reinstall(generation: u32) -> Action {
+    install_so(generation, known(generation))
+}
+
+/// By the name under which it was uploaded.
+fn known(generation: u32) -> Manner {
+    searching(Search {
+        cert_name: Some(format!("vodcertd-{generation}")),
+        by_content: false,
+        missing: None,
+        else_upload: true,
+    })
+}
+
+/// After a search in the certificate store.
+fn searching(search: Search) -> Manner {
+    Manner {
+        origin: Origin::Search(search),
+        ..Manner::default()
     }
 }
 
@@ -197,16 +220,16 @@ fn an_answer_that_was_lost() {
     check("it happened: it only has to be seen", &spec, &happened, &calm(), then, look(), Reason::NotSeen);
     let seen = record.clone().after([new_leaf()], then);
     check("the edge may tell as well", &spec, &seen, &calm(), then, sleep(then + HOUR * 6), Reason::DriftCheck);
-    let bind = Manner { bind: true, ..Manner::default() };
+    let bind = searching(Search { cert_name: None, by_content: false, missing: None, else_upload: true });
     for found in [ours(1), foreign(), read_back(Found::Nothing)] {
         let record = record.clone().after([found.clone()], then);
-        check("it did not: what may be stored is bound", &spec, &record, &calm(), then, install_so(2, bind), Reason::NotInstalled);
+        check("it did not: what may be stored is bound", &spec, &record, &calm(), then, install_so(2, bind.clone()), Reason::NotInstalled);
         let again = record.after([install_lost(2)], then);
         check("and the ladder goes on", &spec, &again, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
         let then = then + SECOND * 30;
         check("with a question again", &spec, &again, &calm(), then, ask_api(), Reason::LostAnswer);
         let again = again.after([found], then);
-        check("and what may be stored", &spec, &again, &calm(), then, install_so(2, bind), Reason::NotInstalled);
+        check("and what may be stored", &spec, &again, &calm(), then, install_so(2, bind.clone()), Reason::NotInstalled);
     }
     let down = record.clone().after([read_back_failed(backoff())], then);
     check("a read-back that fails waits on the ladder", &spec, &down, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
@@ -216,11 +239,11 @@ fn an_answer_that_was_lost() {
     let next = record.clone().after([Event::Issued(Box::new(issued(3, then))), read_back_failed(backoff())], then);
     check("also when the next generation is there", &spec, &next, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
     let silent = record.clone().after([read_back_forbidden()], then);
-    check("who may not read back goes on with the install", &spec, &silent, &calm(), then, install_so(2, bind), Reason::NotInstalled);
+    check("who may not read back goes on with the install", &spec, &silent, &calm(), then, install_so(2, bind.clone()), Reason::NotInstalled);
     let silent = silent.after([install_lost(2)], then);
     check("on the ladder", &spec, &silent, &calm(), then, sleep(then + SECOND * 30), Reason::Waiting);
     let then = then + SECOND * 30;
-    check("without asking", &spec, &silent, &calm(), then, install_so(2, bind), Reason::NotInstalled);
+    check("without asking", &spec, &silent, &calm(), then, install_so(2, bind.clone()), Reason::NotInstalled);
     let wrong = record.clone().after([read_back_failed(operator())], then);
     check("who is refused for another reason does not, but looks", &spec, &wrong, &calm(), then, sleep(now + HOUR), Reason::LostAnswer);
 }
@@ -231,7 +254,7 @@ fn a_repeated_install_that_does_not_say_so() {
     let spec = spec();
     let deadline = day(60.0) + MINUTE * 15;
     let stuck = proving().after([old_leaf()], deadline).after([ours(2)], deadline);
-    check("an edge that is stuck is installed to once more", &spec, &stuck, &calm(), deadline, install(2), Reason::NotSeen);
+    check("an edge that is stuck is installed to once more", &spec, &stuck, &calm(), deadline, reinstall(2), Reason::NotSeen);
     let duplicate = failure("Certificate.Duplicated", &[(Class::Reconcile, 1), (Class::Rename, 2), (Class::Operator, 1)]);
     for failed in [install_failed(2, duplicate), install_lost(2)] {
         let intended = Event::InstallIntended { target: the_target() };
@@ -290,7 +313,7 @@ fn an_edge_that_never_changes() {
     check("the API is asked what it has", &spec, &record, &calm(), deadline, ask_api(), Reason::NotSeen);
     for found in [ours(2), ours(1), foreign(), read_back(Found::Nothing)] {
         let record = record.clone().after([found], deadline);
-        check("the install is repeated once", &spec, &record, &calm(), deadline, install(2), Reason::NotSeen);
+        check("the install is repeated once", &spec, &record, &calm(), deadline, reinstall(2), Reason::NotSeen);
         let mut again = record.after([was_installed(2, deadline)], deadline);
         check("a second deadline begins", &spec, &again, &calm(), deadline, look(), Reason::NotSeen);
         let second = deadline + MINUTE * 15;
@@ -303,11 +326,11 @@ fn an_edge_that_never_changes() {
     }
     let failed = record.clone().after([read_back_failed(backoff())], deadline);
     let then = deadline + SECOND * 5;
-    check("it is repeated also when the API did not tell", &spec, &failed, &calm(), then, install(2), Reason::NotSeen);
+    check("it is repeated also when the API did not tell", &spec, &failed, &calm(), then, reinstall(2), Reason::NotSeen);
     let later = failed.after([looked(&[unknown_leaf(day(60.01))])], deadline);
     check("unless the edge serves a later leaf that may be ours", &spec, &later, &calm(), then, ask_api(), Reason::NotSeen);
     let silent = record.clone().after([read_back_forbidden()], deadline);
-    check("who may not read back repeats the install all the same", &spec, &silent, &calm(), deadline, install(2), Reason::NotSeen);
+    check("who may not read back repeats the install all the same", &spec, &silent, &calm(), deadline, reinstall(2), Reason::NotSeen);
     let failed = record.after([ours(2), install_failed(2, operator())], deadline);
     check("a repetition that fails does not stop the looks", &spec, &failed, &calm(), deadline, sleep(deadline + HOUR), Reason::NotSeen);
     let blind = proving().after([unreachable()], deadline);
@@ -341,7 +364,7 @@ fn looks_switched_off() {
         let then = now + MINUTE * 15;
         check("and once more then", &spec, &other, &calm(), then, ask_api(), Reason::NotSeen);
         let other = other.after([found.clone()], then);
-        check("then the install is repeated", &spec, &other, &calm(), then, install(2), Reason::NotSeen);
+        check("then the install is repeated", &spec, &other, &calm(), then, reinstall(2), Reason::NotSeen);
         let again = other.after([was_installed(2, then), found], then);
         check("and the API asked every hour", &spec, &again, &calm(), then, sleep(then + HOUR), Reason::NotSeen);
         check("for ever", &spec, &again, &calm(), then + HOUR, ask_api(), Reason::NotSeen);
@@ -375,9 +398,9 @@ fn drift() {
     check("one of the same second is asked about", &repair, &as_late, &calm(), now, ask_api(), Reason::UnknownLeaf);
     check("a later leaf that nobody knows is asked about", &repair, &thrice, &calm(), now, ask_api(), Reason::UnknownLeaf);
     check("unless drift is only told", &alert, &thrice, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
-    for found in [foreign(), read_back(Found::Nothing), ours(1)] {
+    for (found, again) in [(foreign(), install(1)), (read_back(Found::Nothing), install(1)), (ours(1), reinstall(1))] {
         let asked = thrice.clone().after([found], now);
-        check("then it is replaced", &repair, &asked, &calm(), now, install(1), Reason::Drift);
+        check("then it is replaced", &repair, &asked, &calm(), now, again, Reason::Drift);
         check("or not", &alert, &asked, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     }
     let failing = thrice.clone().after([read_back_failed(backoff())], now);
@@ -449,16 +472,16 @@ fn several_targets() {
     record.targets.insert(other.clone(), proven(&issued(1, START), now));
     let mut first = record.clone();
     first.apply(install_failed(2, backoff()), now);
-    let second = |bind| Action::Install { target: other.clone(), generation: 2, manner: Manner { bind, ..Manner::default() } };
-    check("a target that waits does not hold up the next", &spec, &first, &calm(), now, second(false), Reason::NotInstalled);
+    let second = |manner| Action::Install { target: other.clone(), generation: 2, manner };
+    check("a target that waits does not hold up the next", &spec, &first, &calm(), now, second(Manner::default()), Reason::NotInstalled);
     record.apply(was_installed(2, now), now);
     record.apply(new_leaf(), now);
-    check("what another target stored in the cloud is bound", &spec, &record, &calm(), now, second(true), Reason::NotInstalled);
+    check("what another target stored in the cloud is bound", &spec, &record, &calm(), now, second(known(2)), Reason::NotInstalled);
     let unlisted = closed(&spec.targets[&other].listing_scopes[1], now + HOUR, now);
     check("if it may be looked for", &spec, &record, &unlisted, now, sleep(now + HOUR), Reason::Waiting);
-    check("an upload looks for nothing", &spec, &first, &unlisted, now, second(false), Reason::NotInstalled);
-    spec.targets.get_mut(&other).unwrap().bind_known = false;
-    check("unless each is to be uploaded", &spec, &record, &calm(), now, second(false), Reason::NotInstalled);
+    check("an upload looks for nothing", &spec, &first, &unlisted, now, second(Manner::default()), Reason::NotInstalled);
+    spec.targets.get_mut(&other).unwrap().method = Method::Upload;
+    check("unless each is to be uploaded", &spec, &record, &calm(), now, second(Manner::default()), Reason::NotInstalled);
     spec.targets.remove(&other);
     check("a target that left the configuration is left alone", &spec, &record, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
 }
@@ -474,7 +497,7 @@ fn many_edges_that_lag() {
     record.targets.insert(last.clone(), proven(&issued(1, START), now));
     record.apply(was_installed(2, now), now);
     record.apply(old_leaf(), now - MINUTE);
-    let install = Action::Install { target: last.clone(), generation: 2, manner: Manner { bind: true, ..Manner::default() } };
+    let install = Action::Install { target: last.clone(), generation: 2, manner: known(2) };
     check("a look that is due does not hold up an install", &spec, &record, &calm(), now, install, Reason::NotInstalled);
     let mut both = record.clone();
     let target = both.targets.get_mut(&last).unwrap();

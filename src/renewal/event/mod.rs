@@ -13,7 +13,7 @@ use super::backoff::doubled;
 use super::budget::Exhausted;
 use super::record::{
     AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Record,
-    RenewalInfo, Served, TargetRecord, Trouble, Unusable, millionths,
+    RenewalInfo, Served, StoredPlace, TargetRecord, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -127,6 +127,8 @@ pub enum Event {
         /// Whether it may have been taken all the same: the target is read back before anything is
         /// repeated.
         may_have_happened: bool,
+        /// The copy that it was to be bound to; nothing if it was to be uploaded.
+        bound: Option<Bound>,
         /// Spreads the retries.
         jitter: f64,
     },
@@ -158,6 +160,15 @@ pub enum Event {
         /// The addresses that were looked at; none if they could not be found out.
         addresses: BTreeSet<SocketAddr>,
     },
+}
+
+/// A copy in a cloud's certificate store to which a target could not be bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Where it was to be.
+    pub place: StoredPlace,
+    /// Whether it is said not to be there.
+    pub is_missing: bool,
 }
 
 /// What a failure means for the order under way.
@@ -243,6 +254,9 @@ impl Record {
             Event::Issued(issued) => self.issue(*issued, now),
             Event::InstallIntended { target } => self.target_mut(target).read_back_due = true,
             Event::Installed { target, installed } => {
+                if let Some(issued) = &mut self.issued {
+                    issued.learn_copy(&target.cloud, &installed);
+                }
                 self.target_mut(target).install(installed, now);
                 self.orders.reissues = None;
             }
@@ -251,11 +265,17 @@ impl Record {
                 generation,
                 failure,
                 may_have_happened,
+                bound,
                 jitter,
             } => {
+                let cloud = target.cloud.clone();
                 let known = self.target_mut(target);
                 let class = known.fail_install(generation, failure.clone(), jitter, now);
                 known.expect_lost(may_have_happened || class == Class::Reconcile);
+                if let Some(bound) = bound {
+                    known.miss_copy(&bound, class);
+                    self.forget_copy(&cloud, generation, &bound, class);
+                }
                 if class == Class::Reissue {
                     self.refuse_generation(generation, failure, jitter, now);
                 }
@@ -405,6 +425,20 @@ impl Record {
         self.orders.reissues = Some(Trouble::add(before, failure, Some(generation), jitter, now));
     }
 
+    /// Forgets what is known of the copy of a generation in a cloud: where it is, if it is said not to be
+    /// there, and all of it if it is to be made anew under another name.
+    fn forget_copy(&mut self, cloud: &str, generation: u32, bound: &Bound, class: Class) {
+        let issued = self.issued.as_mut();
+        let Some(issued) = issued.filter(|issued| issued.generation == generation) else {
+            return;
+        };
+        if class == Class::Rename {
+            issued.stored.remove(cloud);
+        } else if bound.is_missing {
+            issued.forget_place(cloud, &bound.place);
+        }
+    }
+
     /// A name of ours with a generation that we do not know comes from a time after the backup that
     /// this store was restored from, or from a host that went on without us: the counter continues
     /// above it.
@@ -415,6 +449,9 @@ impl Record {
             Found::Nothing | Found::Foreign { .. } => 0,
         };
         self.newest_generation = self.newest_generation.max(generation);
+        if let (Some(issued), Found::Ours(installed)) = (&mut self.issued, &found) {
+            issued.learn_copy(&target.cloud, installed);
+        }
         let target = self.targets.entry(target).or_default();
         let held = self.issued.as_ref().map(|issued| issued.generation);
         target.find(found, held, now);

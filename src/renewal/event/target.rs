@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::net::SocketAddr;
 
-use super::{Found, Sight};
+use super::{Bound, Found, Sight};
 use crate::renewal::backoff::named_until;
 use crate::renewal::record::{Api, Installed, Proving, Seen, Served, TargetRecord, Trouble};
 use crate::retry::{Class, Failure};
@@ -64,6 +64,15 @@ impl TargetRecord {
         self.read_back_due = may_have_happened;
         if let Some(trouble) = &mut self.trouble {
             trouble.bind |= may_have_happened;
+        }
+    }
+
+    /// A copy that is said not to be where it was found is looked for anew.
+    pub(super) fn miss_copy(&mut self, bound: &Bound, class: Class) {
+        let trouble = self.trouble.as_mut();
+        if let Some(trouble) = trouble.filter(|_| bound.is_missing && class == Class::Refresh) {
+            trouble.missing = Some(bound.place.clone());
+            trouble.bind = true;
         }
     }
 

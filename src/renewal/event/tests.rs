@@ -225,6 +225,7 @@ fn several_targets_that_refuse_a_generation_count_once() {
         generation,
         failure: refuse.clone(),
         may_have_happened: false,
+        bound: None,
         jitter: 0.5,
     };
     let mut record = healthy(START).after([at("v.example.com", 1), at("w.example.com", 1)], START);

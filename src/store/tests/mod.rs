@@ -225,6 +225,7 @@ fn issue(record: &mut Record, generation: u32, chain: &Chain) {
         renewal_info: None,
         unusable: None,
         revoked: false,
+        stored: std::collections::BTreeMap::new(),
     };
     record.apply(Event::Issued(Box::new(issued)), NOW);
 }

@@ -206,7 +206,10 @@ async fn a_stored_certificate_is_not_found_under_a_similar_name_or_in_the_wrong_
     };
     let error = bench.install(&bind).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::CertificateNotFound));
-    assert_eq!(course(&error), [Class::Refresh, Class::Operator]);
+    assert_eq!(
+        course(&error),
+        [Class::Refresh, Class::Rename, Class::Operator]
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod expired;
 mod leftovers;
 mod life;
 mod lost_answers;
+mod methods;
 mod process;
 mod rate;
 mod rate_limits;

@@ -161,6 +161,7 @@ impl World {
                 target,
                 generation,
                 may_have_happened: failure.code == lost().code,
+                bound: None,
                 failure,
                 jitter,
             };

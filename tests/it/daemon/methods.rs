@@ -1,0 +1,177 @@
+//! How a certificate gets to many domains: with one upload, or with one each; and what heals itself
+//! when the certificate store has something to say against it.
+
+use std::time::Duration;
+
+use vodcertd::keys::{KeyFormat, PrivateKey};
+use vodcertd::name::Label;
+use vodcertd::status::{TargetState, TargetView};
+use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Refusal};
+use vodcertd_sandbox::pem::{KeyForms, Pair};
+use vodcertd_sandbox::world::{CertRegion, CertSource, Env};
+
+use crate::support::{SET, Scene};
+
+const LIST: &str = "DescribeVodSSLCertificateList";
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// `count` domains on one certificate with these lines for its target.
+async fn scene(count: usize, target: &str) -> Scene {
+    let domains: Vec<String> = (1..=count).map(|n| format!("v{n}.example.com")).collect();
+    let names: Vec<&str> = domains.iter().map(String::as_str).collect();
+    let certificates = format!(
+        "[[certificates]]\nname = \"video\"\nnames = {names:?}\n[[certificates.targets]]\n{target}\n"
+    );
+    let scene = Scene::builder(&names).certificates(&certificates);
+    scene.start().await
+}
+
+/// Runs the daemon until the first generation is seen everywhere; time passes whenever it rests
+/// before that.
+async fn until_seen(scene: &Scene) {
+    for _ in 0..10 {
+        scene.run_until_at_rest("video").await;
+        let snapshot = scene.snapshot("video").await;
+        let seen = |target: &TargetView| target.state == TargetState::Seen;
+        if snapshot.targets.iter().all(seen) {
+            assert_eq!(snapshot.failure, None);
+            return;
+        }
+        scene.let_pass(&["video"], MINUTE).await;
+    }
+    panic!("{:#?}", scene.snapshot("video").await);
+}
+
+/// The installs that brought the pair along, and those that bound a copy.
+fn installs(scene: &Scene) -> (usize, usize) {
+    let of_type = |kind: &str| {
+        let calls = scene.gateway.calls().of(SET);
+        let is_of = |call: &&Call| call.parameter("CertType") == Some(kind);
+        calls.iter().filter(is_of).count()
+    };
+    (of_type("upload"), of_type("cas"))
+}
+
+/// All domains have one and the same certificate, which the cloud holds once.
+fn check_one_copy(scene: &Scene) {
+    assert_eq!(scene.world.certificates().len(), 1);
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+    scene.gateway.calls().assert_no_key_in_url();
+}
+
+fn disturb(scene: &Scene, disturbance: Disturbance, action: &str, domain: &str) {
+    let fault = Fault::once(disturbance).on(action).for_domain(domain);
+    scene.gateway.faults().push(fault);
+}
+
+fn missing() -> Disturbance {
+    let refusal = Refusal::new(
+        400,
+        "Certificate.NotFind",
+        "The certificate does not exist.",
+    );
+    Disturbance::Refuse(refusal)
+}
+
+#[tokio::test]
+async fn twenty_domains_cost_one_upload() {
+    let scene = scene(20, "method = \"auto\"").await;
+    until_seen(&scene).await;
+    assert_eq!(installs(&scene), (1, 19));
+    assert_eq!(scene.gateway.calls().of(LIST).len(), 1);
+    check_one_copy(&scene);
+}
+
+/// The cloud refuses the content that it has already, and what it has is bound.
+#[tokio::test]
+async fn twenty_domains_that_are_each_uploaded_to_share_the_copy_all_the_same() {
+    let scene = scene(20, "method = \"upload\"").await;
+    until_seen(&scene).await;
+    assert_eq!(installs(&scene), (20, 19));
+    check_one_copy(&scene);
+}
+
+/// Somebody uploaded the pair by hand, under a name of his own.
+#[tokio::test]
+async fn a_copy_under_another_name_is_adopted() {
+    let scene = scene(2, "").await;
+    let busy = Refusal::new(403, "ServiceBusy", "The specified Domain is configuring.");
+    let fault = Fault::times(2, Disturbance::Refuse(busy)).on(SET);
+    scene.gateway.faults().push(fault);
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 2).await;
+    daemon.stop().await;
+    let pair = pair(&scene).await;
+    let region = CertRegion::CnHangzhou;
+    scene.world.store_certificate("by-hand", region, pair);
+    scene.let_pass(&["video"], MINUTE).await;
+    until_seen(&scene).await;
+    for domain in ["v1.example.com", "v2.example.com"] {
+        let binding = scene.world.installed(domain, Env::Production).unwrap();
+        assert_eq!(binding.cert_name, "by-hand");
+        assert_eq!(binding.source, CertSource::Cas);
+    }
+    check_one_copy(&scene);
+}
+
+/// The first generation with its key, as somebody would upload it by hand.
+async fn pair(scene: &Scene) -> Pair {
+    let store = scene.open_store().await;
+    let label: Label = "video".parse().unwrap();
+    let stored = store.generation(&label, 1).await.unwrap().unwrap();
+    store.close().await;
+    let key = PrivateKey::from_pkcs8(stored.key.expose()).unwrap();
+    let key = key.to_pem(KeyFormat::Traditional).unwrap();
+    Pair::read(&stored.chain_pem, key.expose(), KeyForms::Traditional).unwrap()
+}
+
+#[tokio::test]
+async fn a_copy_that_is_gone_is_uploaded_again_once() {
+    let scene = scene(3, "").await;
+    disturb(&scene, missing(), SET, "v2.example.com");
+    disturb(&scene, missing(), SET, "v2.example.com");
+    until_seen(&scene).await;
+    let names: Vec<String> = scene
+        .world
+        .certificates()
+        .iter()
+        .map(|stored| stored.name.clone())
+        .collect();
+    assert_eq!(scene.gateway.faults().waiting(), 0);
+    assert_eq!(names.len(), 1, "the same content is stored once: {names:?}");
+}
+
+/// The list does not tell the region, or the configuration tells another one.
+#[tokio::test]
+async fn a_copy_in_the_other_region_is_found_there() {
+    let scene = scene(2, "cert_region = \"ap-southeast-1\"").await;
+    until_seen(&scene).await;
+    let stored = scene.world.certificates().remove(0);
+    assert_eq!(stored.region, CertRegion::CnHangzhou, "as uploaded");
+    // One upload, one bind in the region that is configured, one in the other.
+    assert_eq!(installs(&scene), (1, 2));
+    check_one_copy(&scene);
+}
+
+/// Without the right to list what is stored every domain is uploaded to, and the cloud's refusal needs
+/// a person; nothing is repeated for ever.
+#[tokio::test]
+async fn what_may_not_be_listed_is_not_uploaded_for_ever() {
+    let scene = scene(2, "").await;
+    let refusal = Refusal::new(403, "Forbidden.RAM", "User not authorized to operate.");
+    let fault = Fault::always(Disturbance::Refuse(refusal)).on(LIST);
+    scene.gateway.faults().push(fault);
+    for _ in 0..4 {
+        scene.run_until_at_rest("video").await;
+        scene.let_pass(&["video"], MINUTE).await;
+    }
+    let uploads = installs(&scene).0;
+    for _ in 0..3 {
+        scene.let_pass(&["video"], MINUTE * 60 * 25).await;
+        scene.run_until_at_rest("video").await;
+    }
+    assert_eq!(installs(&scene), (uploads, 0));
+    assert_eq!(uploads, 5, "one, and four at the second domain");
+    let snapshot = scene.snapshot("video").await;
+    assert_eq!(snapshot.targets[1].state, TargetState::Blocked);
+}
