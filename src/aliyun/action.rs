@@ -27,6 +27,8 @@ pub enum Action {
     DescribeVodSslCertificateList,
     /// Switches HTTPS of an acceleration domain and sets its certificate (VOD).
     SetVodDomainSslCertificate,
+    /// Stores a certificate (Certificate Management Service).
+    UploadUserCertificate,
 }
 
 /// A service, with an endpoint and an API version of its own.
@@ -54,6 +56,7 @@ impl Action {
             Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
             Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
             Self::SetVodDomainSslCertificate => "SetVodDomainSSLCertificate",
+            Self::UploadUserCertificate => "UploadUserCertificate",
         }
     }
 
@@ -70,13 +73,23 @@ impl Action {
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
             | Self::SetVodDomainSslCertificate => Service::Vod,
+            Self::UploadUserCertificate => Service::Cas,
         }
     }
 
-    /// Whether it installs a certificate: only then is there something to read back, to encode
-    /// anew, to rename or to issue anew.
+    /// Whether it installs a certificate.
     pub fn installs(self) -> bool {
         self == Self::SetVodDomainSslCertificate
+    }
+
+    /// Whether it stores or installs a certificate: only then is there something to read back, to encode
+    /// anew, to rename or to issue anew.
+    pub fn is_given_a_certificate(self) -> bool {
+        [
+            Self::SetVodDomainSslCertificate,
+            Self::UploadUserCertificate,
+        ]
+        .contains(&self)
     }
 
     /// What a deadline must not close for calls of these actions of a cloud.

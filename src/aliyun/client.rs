@@ -21,6 +21,7 @@ use super::parameters::Parameters;
 use super::rate::{self, Limiter, Rate};
 use super::request::{Attempt, Headers};
 use super::sign::Signature;
+use super::vod::CertRegion;
 use crate::certificate::hex;
 use crate::clock::Clock;
 use crate::net::{self, ClockReading, Network, NetworkError};
@@ -49,8 +50,9 @@ pub struct Cloud {
 pub struct Endpoints {
     /// Alibaba Cloud DNS.
     pub alidns: Url,
-    /// Certificate Management Service.
-    pub cas: Url,
+    /// Certificate Management Service; nothing for the public endpoint of the region where a
+    /// certificate is stored.
+    pub cas: Option<Url>,
     /// Video on demand.
     pub vod: Url,
 }
@@ -87,7 +89,7 @@ impl Endpoints {
         let url = |text| Url::parse(text).expect("the endpoints above are URLs");
         Self {
             alidns: url("https://alidns.aliyuncs.com"),
-            cas: url(Self::cas_of(region)),
+            cas: None,
             vod: url(vod),
         }
     }
@@ -116,21 +118,20 @@ impl Endpoints {
         })
     }
 
-    /// The two places where VOD knows stored certificates: the mainland, and Singapore for all else.
-    fn cas_of(region: &str) -> &'static str {
-        if region.starts_with("cn-") && region != "cn-hongkong" {
-            "https://cas.aliyuncs.com"
-        } else {
-            "https://cas.ap-southeast-1.aliyuncs.com"
+    fn of_service(&self, service: Service, region: CertRegion) -> Url {
+        match service {
+            Service::Alidns => self.alidns.clone(),
+            Service::Cas => self.cas.clone().unwrap_or_else(|| Self::cas_of(region)),
+            Service::Vod => self.vod.clone(),
         }
     }
 
-    fn of_service(&self, service: Service) -> &Url {
-        match service {
-            Service::Alidns => &self.alidns,
-            Service::Cas => &self.cas,
-            Service::Vod => &self.vod,
-        }
+    fn cas_of(region: CertRegion) -> Url {
+        let url = match region {
+            CertRegion::CnHangzhou => "https://cas.aliyuncs.com",
+            CertRegion::ApSoutheast1 => "https://cas.ap-southeast-1.aliyuncs.com",
+        };
+        Url::parse(url).expect("the endpoints above are URLs")
     }
 }
 
@@ -183,12 +184,25 @@ impl Client {
         action: Action,
         parameters: Parameters,
     ) -> Result<Value, ApiError> {
-        match self.attempt(action, &parameters).await {
+        let region = CertRegion::default();
+        self.call_in(region, action, parameters).await
+    }
+
+    /// [`call`](Self::call) of a service that has an endpoint for each region of certificates.
+    pub(super) async fn call_in(
+        &self,
+        region: CertRegion,
+        action: Action,
+        parameters: Parameters,
+    ) -> Result<Value, ApiError> {
+        let service = action.service();
+        let endpoint = self.cloud.endpoints.of_service(service, region);
+        match self.attempt(&endpoint, action, &parameters).await {
             Err(error)
                 if error.code() == Some(Code::TimestampExpired)
                     && self.observed().their_clock.is_some() =>
             {
-                self.attempt(action, &parameters).await
+                self.attempt(&endpoint, action, &parameters).await
             }
             result => result,
         }
@@ -240,9 +254,14 @@ impl Client {
     }
 
     /// Signs and sends once, and counts how that ended.
-    async fn attempt(&self, action: Action, parameters: &Parameters) -> Result<Value, ApiError> {
+    async fn attempt(
+        &self,
+        endpoint: &Url,
+        action: Action,
+        parameters: &Parameters,
+    ) -> Result<Value, ApiError> {
         let result = self
-            .send(action, parameters)
+            .send(endpoint, action, parameters)
             .await
             .map_err(|cause| self.error(action, cause));
         let outcome = match &result {
@@ -255,7 +274,12 @@ impl Client {
         result
     }
 
-    async fn send(&self, action: Action, parameters: &Parameters) -> Result<Value, Cause> {
+    async fn send(
+        &self,
+        endpoint: &Url,
+        action: Action,
+        parameters: &Parameters,
+    ) -> Result<Value, Cause> {
         let credentials = self.cloud.credentials.read().map_err(Cause::Credentials)?;
         // Before it is signed: what is signed is the time of sending.
         self.limiter
@@ -264,7 +288,7 @@ impl Client {
             .map_err(|rate::Closed| Cause::Closed)?;
         let attempt = Attempt {
             action,
-            endpoint: self.cloud.endpoints.of_service(action.service()),
+            endpoint,
             nonce: nonce(),
             time: self.signing_time(),
         };

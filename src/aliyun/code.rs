@@ -5,7 +5,7 @@
 //! a choice, the line says why it is as it is. Codes that are not here are judged by HTTP status.
 //!
 //! Sources: the error list of `SetVodDomainSSLCertificate` (2017-03-21), the gateway's common error
-//! codes, and the error list of Alidns (2015-01-09).
+//! codes, the error list of Alidns (2015-01-09), and what users of Certificate Management Service report.
 //!
 //! # What comes of each
 //!
@@ -228,6 +228,11 @@ codes! {
     ProductNotFound             "InvalidProduct.NotFound"               Action: Operator;
     ProtocolNeedsSsl            "InvalidProtocol.NeedSsl"               Action: Operator;
 
+    // --- Certificate Management Service ---
+
+    /// The name is taken; known from its users, the documentation lists no codes.
+    NameRepeat                  "NameRepeat"                            Here: Reconcile, Rename 2, Operator;
+
     // --- Alidns ---
 
     /// Seen by the caller only if the record that is said to exist is not listed yet.
@@ -292,6 +297,7 @@ impl Code {
             Self::CertificateDuplicated,
             Self::CertificateContentDuplicated,
             Self::CertNameExists,
+            Self::NameRepeat,
         ]
         .contains(&self)
     }

@@ -230,7 +230,7 @@ impl ApiError {
         let mut course = course.to_vec();
         course.retain(|(class, _)| match class {
             Class::Reconcile | Class::Reformat | Class::Reissue | Class::Rename => {
-                self.action.installs()
+                self.action.is_given_a_certificate()
             }
             Class::After | Class::Backoff | Class::Bug | Class::Operator | Class::Refresh => true,
         });

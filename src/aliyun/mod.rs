@@ -1,4 +1,4 @@
-//! The Alibaba Cloud client: signed RPC calls to its VOD, DNS and certificate services.
+//! The Alibaba Cloud client: signed RPC calls to its VOD, certificate and DNS services.
 //!
 //! | module | holds |
 //! |---|---|

@@ -137,7 +137,7 @@ impl Bench {
             signature,
             endpoints: Endpoints {
                 alidns: endpoint.clone(),
-                cas: endpoint.clone(),
+                cas: Some(endpoint.clone()),
                 vod: endpoint,
             },
             rate: Rate {

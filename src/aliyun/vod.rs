@@ -340,7 +340,7 @@ impl From<String> for DomainStatus {
 
 impl CertId {
     /// Ids count from 1; some answers have 0 for none.
-    fn from_json(value: &Value) -> Option<Self> {
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
         number(value, "/CertId").filter(|id| *id > 0).map(Self)
     }
 }

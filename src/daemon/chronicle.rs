@@ -124,6 +124,11 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
             failure,
         )),
         Event::Issued(issued) => Some(told_issued(issued)),
+        Event::Stored {
+            cloud,
+            generation,
+            copy,
+        } => Some(told_stored(cloud, *generation, &copy.cert_name)),
         Event::Installed { target, installed } => Some(told_installed(target, installed)),
         Event::InstallFailed {
             target,
@@ -175,6 +180,14 @@ fn told_issued(issued: &Issued) -> Change {
                 leaf.not_after
             ),
         )
+    }
+}
+
+fn told_stored(cloud: &str, generation: u32, cert_name: &str) -> Change {
+    let message = format!("generation {generation} stored in cloud {cloud} as {cert_name}");
+    Change {
+        details: json!({ "generation": generation, "cloud": cloud, "cert_name": cert_name }),
+        ..about_certificate("stored", message)
     }
 }
 

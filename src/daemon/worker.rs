@@ -292,6 +292,7 @@ impl Worker<'_> {
             | Event::OrderFailed { .. }
             | Event::Issued(_)
             | Event::InstallIntended { .. }
+            | Event::Stored { .. }
             | Event::InstallFailed { .. }
             | Event::ReadBackFailed { .. }
             | Event::Looked { .. } => None,
@@ -359,6 +360,7 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         | Event::OrderDropped
         | Event::Issued(_)
         | Event::InstallIntended { .. }
+        | Event::Stored { .. }
         | Event::Installed { .. }
         | Event::ReadBack { .. }
         | Event::Looked { .. } => None,

@@ -66,6 +66,7 @@ pub(super) fn target_spec() -> TargetSpec {
         method: Method::Auto,
         install_scopes: vec![cloud.clone(), action("SetVodDomainSSLCertificate")],
         listing_scopes: vec![cloud.clone(), action("DescribeVodSSLCertificateList")],
+        storing_scopes: vec![cloud.clone(), action("UploadUserCertificate")],
         read_back_scopes: vec![cloud, action("DescribeVodDomainCertificateInfo")],
     }
 }

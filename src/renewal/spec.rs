@@ -61,6 +61,8 @@ pub struct TargetSpec {
     pub install_scopes: Vec<Scope>,
     /// What it must not close besides for an install that looks for what is stored already.
     pub listing_scopes: Vec<Scope>,
+    /// What it must not close besides for an upload to the certificate store.
+    pub storing_scopes: Vec<Scope>,
     /// What a deadline must not close for a read-back.
     pub read_back_scopes: Vec<Scope>,
 }
@@ -72,6 +74,9 @@ impl TargetSpec {
         if matches!(manner.origin, Origin::Search(_)) {
             scopes.extend(self.listing_scopes.iter().cloned());
         }
+        if manner.may_store() {
+            scopes.extend(self.storing_scopes.iter().cloned());
+        }
         scopes
     }
 }
@@ -82,6 +87,8 @@ impl TargetSpec {
 pub enum Method {
     /// Uploaded to the first target of a cloud, and bound by its id at the others.
     Auto,
+    /// Uploaded to the cloud's certificate store, and bound by its id at every target.
+    Cas,
     /// Uploaded to every target.
     Upload,
 }

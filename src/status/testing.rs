@@ -33,6 +33,7 @@ pub(crate) fn spec(label: &str, name: &str) -> Spec {
         method: Method::Auto,
         install_scopes: Vec::new(),
         listing_scopes: Vec::new(),
+        storing_scopes: Vec::new(),
         read_back_scopes: Vec::new(),
     };
     Spec {

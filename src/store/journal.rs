@@ -1,5 +1,5 @@
-//! Every thing that we create outside, from **before** it is created until it is known to be gone:
-//! what a process leaves behind that is killed in between.
+//! Every thing that we create outside, from **before** it is created until it is known to be gone, or
+//! until a record tells of it: what a process leaves behind that is killed in between.
 
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 pub enum JournalKind {
     /// A TXT record that proves control of a name.
     TxtRecord,
+    /// A certificate in a cloud's certificate store.
+    Upload,
 }
 
 /// Who changes rows.
@@ -108,7 +110,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Stores that a thing is known to be gone.
+    /// Stores that a thing is known to be gone, or that the record tells of it.
     pub async fn journal_close(
         &self,
         writer: JournalWriter<'_>,
@@ -178,6 +180,7 @@ impl JournalKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TxtRecord => "txt-record",
+            Self::Upload => "upload",
         }
     }
 }

@@ -39,21 +39,25 @@ pub struct Installation<'a> {
 }
 
 /// Where an installed certificate comes from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     /// Sent along. It is stored under its name.
-    Upload {
-        /// The name.
-        cert_name: &'a CertName,
-        /// The chain, the leaf first; a root at its end is left out.
-        chain: &'a Chain,
-        /// Its private key.
-        key: &'a PrivateKey,
-        /// How the key is written.
-        encoding: Encoding,
-    },
+    Upload(Upload<'a>),
     /// Stored already, by an upload of before.
     Stored(&'a StoredCertificate),
+}
+
+/// A certificate that is sent along.
+#[derive(Clone, Copy)]
+pub struct Upload<'a> {
+    /// The name under which it is to be stored.
+    pub cert_name: &'a CertName,
+    /// The chain, the leaf first; a root at its end is left out.
+    pub chain: &'a Chain,
+    /// Its private key.
+    pub key: &'a PrivateKey,
+    /// How the key is written.
+    pub encoding: Encoding,
 }
 
 /// How a private key is written for an upload.
@@ -123,7 +127,7 @@ impl Target {
         }
     }
 
-    /// What an error of [`install`](Self::install) asks of the core. `encoding` is what was sent: a
+    /// What an error of [`install`](Self::install) or [`store`](Self::store) asks of the core. `encoding` is what was sent: a
     /// PEM that is in the most conservative form already is not sent again as it is.
     pub fn install_failure(
         &self,
@@ -139,6 +143,16 @@ impl Target {
             .course
             .retain(|remedy| can_reformat || remedy.class != Class::Reformat);
         failure
+    }
+
+    /// Stores a certificate where [`install`](Self::install) can bind it from, and installs nothing.
+    ///
+    /// After an error that [may have happened](InstallError::may_have_happened) all the same, look it up
+    /// by its name first.
+    pub async fn store(&self, upload: Upload<'_>) -> Result<StoredCertificate, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.store(upload).await,
+        }
     }
 
     /// Finds the stored certificate with this name; nothing if there is none.
@@ -175,22 +189,13 @@ impl Target {
     }
 }
 
-impl std::fmt::Debug for Source<'_> {
+impl std::fmt::Debug for Upload<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Upload {
-                cert_name,
-                chain,
-                encoding,
-                ..
-            } => f
-                .debug_struct("Upload")
-                .field("cert_name", cert_name)
-                .field("chain", chain)
-                .field("encoding", encoding)
-                .finish_non_exhaustive(),
-            Self::Stored(stored) => f.debug_tuple("Stored").field(stored).finish(),
-        }
+        f.debug_struct("Upload")
+            .field("cert_name", self.cert_name)
+            .field("chain", self.chain)
+            .field("encoding", &self.encoding)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,7 +206,7 @@ impl InstallError {
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::Key(_) => false,
-            Self::Api(error) => error.action.installs() && error.may_have_happened(),
+            Self::Api(error) => error.action.is_given_a_certificate() && error.may_have_happened(),
         }
     }
 

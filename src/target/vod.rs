@@ -8,14 +8,16 @@ use super::cert_name::{CertName, InstallationId};
 use super::probe::{self, Look};
 use super::{
     Encoding, Env, InstallError, Installation, LookError, ReadBack, Source, StoredAt,
-    StoredCertificate,
+    StoredCertificate, Upload,
 };
 use crate::aliyun::Client;
+use crate::aliyun::cas::UserCertificate;
 use crate::aliyun::vod::{self as api, CertRegion, Https, SetCertificate};
 use crate::certificate::Chain;
 use crate::dns::Dns;
 use crate::keys::KeyFormat;
 use crate::name::AccelerationDomain;
+use crate::secret::Secret;
 
 /// The port of the edge.
 const HTTPS: u16 = 443;
@@ -27,7 +29,8 @@ pub struct VodSettings {
     pub domain: AccelerationDomain,
     /// How private keys are written.
     pub key_format: KeyFormat,
-    /// Where stored certificates are; nothing to believe what the service lists.
+    /// Where stored certificates are; nothing to believe what the service lists, and to store in the
+    /// mainland's.
     pub cert_region: Option<CertRegion>,
     /// The name to look at; nothing for [`AccelerationDomain::look_name`].
     pub look_name: Option<String>,
@@ -79,6 +82,25 @@ impl Vod {
             env: installation.env,
         };
         Ok(self.client.set_vod_certificate(&call).await?)
+    }
+
+    pub(super) async fn store(
+        &self,
+        upload: Upload<'_>,
+    ) -> Result<StoredCertificate, InstallError> {
+        let certificate = UserCertificate {
+            name: api_name(upload.cert_name),
+            chain_pem: upload.chain.to_pem(),
+            key_pem: self.key_pem(upload)?,
+            region: self.settings.cert_region.unwrap_or_default(),
+        };
+        let stored = self.client.upload_user_certificate(certificate).await?;
+        Ok(stored)
+    }
+
+    fn key_pem(&self, upload: Upload<'_>) -> Result<Secret, InstallError> {
+        let format = self.key_format(upload.encoding);
+        upload.key.to_pem(format).map_err(InstallError::Key)
     }
 
     pub(super) async fn find_stored(
@@ -199,17 +221,10 @@ impl Vod {
 
     fn https(&self, source: Source<'_>) -> Result<Https, InstallError> {
         match source {
-            Source::Upload {
-                cert_name,
-                chain,
-                key,
-                encoding,
-            } => Ok(Https::Upload {
-                cert_name: api_name(cert_name),
-                chain_pem: chain.to_pem(),
-                key_pem: key
-                    .to_pem(self.key_format(encoding))
-                    .map_err(InstallError::Key)?,
+            Source::Upload(upload) => Ok(Https::Upload {
+                cert_name: api_name(upload.cert_name),
+                chain_pem: upload.chain.to_pem(),
+                key_pem: self.key_pem(upload)?,
             }),
             Source::Stored(stored) => Ok(Https::Stored(stored.clone())),
         }

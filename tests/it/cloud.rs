@@ -54,7 +54,7 @@ pub(crate) fn settings(gateway: &Gateway, secret: PathBuf) -> Cloud {
         signature: Signature::default(),
         endpoints: Endpoints {
             alidns: url.clone(),
-            cas: url.clone(),
+            cas: Some(url.clone()),
             vod: url,
         },
         rate: Rate::default(),

@@ -18,7 +18,7 @@ use vodcertd::target::probe::{HandshakeFailure, Unreachable};
 use vodcertd::target::vod::VodSettings;
 use vodcertd::target::{
     Encoding, Env, InstallError, Installation, Look, LookError, Sight, Source, StoredCertificate,
-    Target, Vod,
+    Target, Upload, Vod,
 };
 use vodcertd_sandbox::dns::DnsServer;
 use vodcertd_sandbox::edge::{Breakage, Edge, UnknownName};
@@ -129,12 +129,12 @@ impl Generation {
     fn upload_as(&self, env: Env, encoding: Encoding) -> Installation<'_> {
         Installation {
             env,
-            source: Source::Upload {
+            source: Source::Upload(Upload {
                 cert_name: &self.cert_name,
                 chain: &self.chain,
                 key: &self.key,
                 encoding,
-            },
+            }),
         }
     }
 }

@@ -200,9 +200,7 @@ impl Traces {
 async fn delete_upload(client: &Client, name: &CertName) -> bool {
     let deleted = match client.find_stored_certificate(name).await {
         Ok(None) => return true,
-        Ok(Some(stored)) => {
-            insist(async || client.delete_stored_certificate(stored.cert_id).await).await
-        }
+        Ok(Some(stored)) => insist(async || client.delete_stored_certificate(&stored).await).await,
         Err(error) => Err(error),
     };
     let clean = done(&format!("upload {name} deleted"), deleted);

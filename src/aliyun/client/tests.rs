@@ -398,12 +398,22 @@ fn endpoints_follow_the_region() {
         let central = host == "vod.aliyuncs.com";
         assert_eq!(Endpoints::knows_vod_of(region), !central, "{region}");
         assert_eq!(endpoints.alidns.as_str(), "https://alidns.aliyuncs.com/");
-        let mainland = region.starts_with("cn-") && region != "cn-hongkong";
-        let cas = if mainland {
-            "https://cas.aliyuncs.com/"
-        } else {
-            "https://cas.ap-southeast-1.aliyuncs.com/"
-        };
-        assert_eq!(endpoints.cas.as_str(), cas, "{region}");
+        for (region, url) in [
+            (CertRegion::CnHangzhou, "https://cas.aliyuncs.com/"),
+            (
+                CertRegion::ApSoutheast1,
+                "https://cas.ap-southeast-1.aliyuncs.com/",
+            ),
+        ] {
+            let public = endpoints.of_service(Service::Cas, region);
+            assert_eq!(public.as_str(), url);
+            let cas = Some("http://127.0.0.1:1/".parse().unwrap());
+            let own = Endpoints {
+                cas,
+                ..endpoints.clone()
+            };
+            let own = own.of_service(Service::Cas, region);
+            assert_eq!(own.as_str(), "http://127.0.0.1:1/");
+        }
     }
 }

@@ -160,6 +160,12 @@ InvalidProduct.NotFound                     404 action operator
 InvalidProtocol.NeedSsl                     400 action operator
 ";
 
+/// The same for storing a certificate.
+const STORAGE: &str = "
+NameRepeat                                  400 here   reconcile rename*2 operator
+Forbidden.RAM                               403 action operator
+";
+
 /// The same for adding a record.
 const ALIDNS: &str = "
 DomainRecordDuplicate                       400 here   backoff*3 operator
@@ -208,7 +214,9 @@ fn every_code_has_its_course_and_scope() {
     assert_eq!(seed.len(), 32);
     let gateway = check_table(GATEWAY, set);
     let alidns = check_table(ALIDNS, Action::AddDomainRecord);
-    let checked: BTreeSet<Code> = seed.into_iter().chain(gateway).chain(alidns).collect();
+    let storage = check_table(STORAGE, Action::UploadUserCertificate);
+    let all = [seed, gateway, storage, alidns];
+    let checked: BTreeSet<Code> = all.into_iter().flatten().collect();
     assert_eq!(checked, Code::KNOWN.iter().copied().collect());
 }
 

@@ -130,7 +130,7 @@ fn endpoints(findings: &mut Findings, written: &file::Endpoints, region: &str) -
     let public = Endpoints::of_region(region);
     Endpoints {
         alidns: alidns.unwrap_or(public.alidns),
-        cas: cas.unwrap_or(public.cas),
+        cas,
         vod: vod.unwrap_or(public.vod),
     }
 }

@@ -292,6 +292,7 @@ impl Settings {
             method: self.method,
             install_scopes: Action::scopes(&self.cloud, &[Action::SetVodDomainSslCertificate]),
             listing_scopes: Action::scopes(&self.cloud, &[Action::DescribeVodSslCertificateList]),
+            storing_scopes: Action::scopes(&self.cloud, &[Action::UploadUserCertificate]),
             read_back_scopes: Action::scopes(
                 &self.cloud,
                 &[
@@ -331,7 +332,7 @@ fn method(findings: &mut Findings, written: Option<&Text>, base: Method) -> Meth
     let methods = [
         ("auto", Meaning::Is(Method::Auto)),
         ("upload", Meaning::Is(Method::Upload)),
-        ("cas", Meaning::NotYet),
+        ("cas", Meaning::Is(Method::Cas)),
     ];
     values::word(findings, written, "method", &methods, base)
 }

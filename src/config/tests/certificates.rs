@@ -200,7 +200,7 @@ on_drift = "ignore"
 "#,
         &[
             r#"4:8 "vod" is no kind of target (possible: "aliyun-vod")"#,
-            r#"5:10 "autom" is no method (did you mean "auto"? possible: "auto", "upload")"#,
+            r#"5:10 "autom" is no method (did you mean "auto"? possible: "auto", "upload", "cas")"#,
             r#"6:15 "cn-shanghai" is no region of certificates (possible: "cn-hangzhou", "ap-southeast-1")"#,
             r#"7:14 "pkcs1" is no format of keys (did you mean "pkcs8"? possible: "traditional", "pkcs8")"#,
             r#"8:12 "ignore" is no answer to drift (possible: "repair", "alert")"#,

@@ -66,12 +66,11 @@ const CERTIFICATES: [(&str, &str); 2] = [
 ];
 
 /// Settings of a target.
-const TARGETS: [(&str, &str); 14] = [
+const TARGETS: [(&str, &str); 13] = [
     ("kind = \"aliyun-cdn\"", "kind of target \"aliyun-cdn\""),
     ("kind = \"aliyun-dcdn\"", "kind of target \"aliyun-dcdn\""),
     ("kind = \"aliyun-live\"", "kind of target \"aliyun-live\""),
     ("discover = \"san\"", "`discover`"),
-    ("method = \"cas\"", "method \"cas\""),
     ("adopt = \"when-due\"", "way to adopt \"when-due\""),
     ("staging = { enabled = true }", "`staging`"),
     (

@@ -247,3 +247,17 @@ fn failures_are_warned_of() {
         ],
     );
 }
+
+#[test]
+fn a_copy_that_was_stored_is_told() {
+    let stored = Event::Stored {
+        cloud: "media".to_owned(),
+        generation: 2,
+        copy: crate::renewal::StoredCopy {
+            cert_name: "vodcertd-2".to_owned(),
+            place: None,
+        },
+    };
+    let told = vec![(stored, Some(("stored", "INFO")))];
+    check("a copy", installed(false), told);
+}

@@ -3,7 +3,7 @@
 //!
 //! A pair is put into the store as an order would have put it there, so that no CA is needed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -278,6 +278,7 @@ fn issued(chain: &Chain, at: Timestamp) -> Issued {
         profile: None,
         at,
         renewal_info: None,
+        stored: BTreeMap::new(),
         unusable: None,
         revoked: false,
     }

@@ -6,6 +6,7 @@
 mod look;
 mod push;
 mod read_back;
+mod uploads;
 
 pub(super) use self::look::look;
 pub(super) use self::push::install;

@@ -1,25 +1,29 @@
 //! Pushes a generation to a target: uploads it, or binds the copy that is in the cloud's certificate
 //! store.
 
-use super::{fault, installation, no_installation_id, unknown_target};
+use super::{fault, installation, no_installation_id, unknown_target, uploads};
 use crate::certificate::Chain;
-use crate::daemon::shared::roll;
+use crate::daemon::shared::{Shared, roll};
 use crate::daemon::worker::Worker;
 use crate::keys::PrivateKey;
 use crate::name::TargetId;
-use crate::renewal::{Bound, Event, Installed, Manner, Origin, Search, StoredPlace};
-use crate::retry::{Class, Failure, course, with_causes};
-use crate::store::StoreError;
+use crate::renewal::{
+    Bound, Event, Installed, Manner, Origin, Search, StoredCopy, StoredPlace, TargetSpec,
+};
+use crate::retry::{Class, Failure, Scope, course, with_causes};
+use crate::store::{Lease, StoreError};
 use crate::target::cert_name::CertName;
 use crate::target::{
-    CertId, Encoding, Env, InstallError, Installation, Source, StoredCertificate, Target,
+    CertId, Encoding, Env, InstallError, Installation, Source, StoredCertificate, Target, Upload,
 };
 use crate::time::Timestamp;
 
 /// What is pushed, and to where.
 struct Push<'a> {
-    worker: &'a Worker<'a>,
-    id: &'a TargetId,
+    shared: &'a Shared,
+    lease: &'a Lease,
+    spec: &'a TargetSpec,
+    cloud: &'a str,
     target: &'a Target,
     name: CertName,
     chain: Chain,
@@ -31,6 +35,8 @@ struct Push<'a> {
 enum Pushed {
     /// The service has taken what was uploaded under our name.
     Uploaded,
+    /// The service has stored this copy, and nothing was bound to it yet.
+    Stored(StoredCertificate),
     /// The service has bound this copy.
     Bound(StoredCertificate),
     /// Nothing was done: it is not to be uploaded again, and no copy of it was found.
@@ -64,7 +70,8 @@ pub(in crate::daemon) async fn install(
     manner: &Manner,
 ) -> Result<Event, StoreError> {
     let failed = |failure: Failure| failed(id, generation, failure);
-    let Some(target) = worker.job.targets.get(id).cloned() else {
+    let job = worker.job;
+    let (Some(target), Some(spec)) = (job.targets.get(id), job.spec.targets.get(id)) else {
         return Ok(failed(unknown_target(id)));
     };
     let Some(installation) = installation(worker) else {
@@ -82,31 +89,42 @@ pub(in crate::daemon) async fn install(
     worker
         .take(Event::InstallIntended { target: id.clone() })
         .await?;
-    let label = worker.lease.label();
+    let (label, renames) = (worker.lease.label(), manner.renames);
     let push = Push {
-        name: CertName::new(
-            &installation,
-            label,
-            generation,
-            chain.leaf(),
-            manner.renames,
-        ),
-        worker,
-        id,
-        target: &target,
+        shared: worker.shared,
+        lease: worker.lease,
+        spec,
+        cloud: &id.cloud,
+        target,
+        name: CertName::new(&installation, label, generation, chain.leaf(), renames),
         chain,
         key,
         manner,
     };
-    let pushed = push.run().await;
+    let mut pushed = push.run().await;
+    if let Ok(Pushed::Stored(copy)) = pushed {
+        // Before it is bound: a process that is killed now does not look for it.
+        worker
+            .take(Event::Stored {
+                cloud: id.cloud.clone(),
+                generation,
+                copy: StoredCopy {
+                    cert_name: copy.cert_name.to_string(),
+                    place: place(&copy),
+                },
+            })
+            .await?;
+        uploads::close(worker.shared, worker.lease, &id.cloud).await?;
+        pushed = push.bind(copy).await;
+    }
     let now = worker.shared.clock.now();
     let copy = match pushed {
         Ok(Pushed::Uploaded) => None,
-        Ok(Pushed::Bound(copy)) => Some(copy),
+        Ok(Pushed::Stored(copy) | Pushed::Bound(copy)) => Some(copy),
         Ok(Pushed::NotFound) => return Ok(failed(last_failure(worker, id))),
         Err(PushError::Store(error)) => return Err(error),
         Err(PushError::Failed(refused)) => {
-            return Ok(refused.into_event(id, generation, &target, now));
+            return Ok(refused.into_event(id, generation, target, now));
         }
     };
     let name = copy.as_ref().map(|copy| copy.cert_name.to_string());
@@ -177,7 +195,28 @@ impl Push<'_> {
                 Err(error) => return Err(error),
             },
         }
+        if self.manner.store_first {
+            return self.store(listing).await;
+        }
         self.upload(listing).await
+    }
+
+    /// Stores a copy, unless it is found that an earlier start of the same did. Its name is in the
+    /// journal before.
+    async fn store(&self, listing: Option<InstallError>) -> Result<Pushed, PushError> {
+        let begun = uploads::open(self.shared, self.lease, self.cloud, &self.name).await?;
+        if begun && listing.is_none() {
+            match self.find_named(&self.name.to_string()).await {
+                Ok(Some(copy)) => return Ok(Pushed::Stored(copy)),
+                Ok(None) => {}
+                Err(PushError::Failed(refused)) if refused.error.lacks_permission() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let copy = self.target.store(self.pair()).await;
+        let copy = copy.map_err(|error| self.failed(error, listing, None))?;
+        self.settle(&self.spec.storing_scopes).await?;
+        Ok(Pushed::Stored(copy))
     }
 
     /// Looks for the copy: by its name, and where it may have another one by its content. One that is
@@ -185,19 +224,11 @@ impl Push<'_> {
     async fn find(&self, search: &Search) -> Result<Option<StoredCertificate>, PushError> {
         let own = self.name.to_string();
         let name = search.cert_name.as_ref().unwrap_or(&own);
-        let mut found = self
-            .target
-            .find_stored(name)
-            .await
-            .map_err(|error| self.refused(error))?;
+        let mut found = self.find_named(name).await?;
         if found.is_none() && search.by_content {
-            found = self
-                .target
-                .find_same(&self.chain)
-                .await
-                .map_err(|error| self.refused(error))?;
+            let same = self.target.find_same(&self.chain).await;
+            found = same.map_err(|error| self.failed(error, None, None))?;
         }
-        self.settle_listing().await?;
         Ok(found.map(|copy| {
             let place = place(&copy);
             if place.is_some() && place == search.missing {
@@ -211,6 +242,13 @@ impl Push<'_> {
         }))
     }
 
+    async fn find_named(&self, name: &str) -> Result<Option<StoredCertificate>, PushError> {
+        let found = self.target.find_stored(name).await;
+        let found = found.map_err(|error| self.failed(error, None, None))?;
+        self.settle(&self.spec.listing_scopes).await?;
+        Ok(found)
+    }
+
     async fn bind(&self, copy: StoredCertificate) -> Result<Pushed, PushError> {
         let installation = Installation {
             env: Env::Production,
@@ -218,33 +256,27 @@ impl Push<'_> {
         };
         match self.target.install(&installation).await {
             Ok(()) => Ok(Pushed::Bound(copy)),
-            Err(error) => Err(PushError::Failed(Box::new(Refused {
-                error,
-                encoding: self.encoding(),
-                listing: None,
-                bound: Some(copy),
-            }))),
+            Err(error) => Err(self.failed(error, None, Some(copy))),
         }
     }
 
     async fn upload(&self, listing: Option<InstallError>) -> Result<Pushed, PushError> {
         let installation = Installation {
             env: Env::Production,
-            source: Source::Upload {
-                cert_name: &self.name,
-                chain: &self.chain,
-                key: &self.key,
-                encoding: self.encoding(),
-            },
+            source: Source::Upload(self.pair()),
         };
         match self.target.install(&installation).await {
             Ok(()) => Ok(Pushed::Uploaded),
-            Err(error) => Err(PushError::Failed(Box::new(Refused {
-                error,
-                encoding: self.encoding(),
-                listing,
-                bound: None,
-            }))),
+            Err(error) => Err(self.failed(error, listing, None)),
+        }
+    }
+
+    fn pair(&self) -> Upload<'_> {
+        Upload {
+            cert_name: &self.name,
+            chain: &self.chain,
+            key: &self.key,
+            encoding: self.encoding(),
         }
     }
 
@@ -256,23 +288,24 @@ impl Push<'_> {
         }
     }
 
-    fn refused(&self, error: InstallError) -> PushError {
+    fn failed(
+        &self,
+        error: InstallError,
+        listing: Option<InstallError>,
+        bound: Option<StoredCertificate>,
+    ) -> PushError {
         PushError::Failed(Box::new(Refused {
             error,
             encoding: self.encoding(),
-            listing: None,
-            bound: None,
+            listing,
+            bound,
         }))
     }
 
-    /// The list was asked and has answered.
-    async fn settle_listing(&self) -> Result<(), StoreError> {
-        let shared = self.worker.shared;
-        let Some(spec) = self.worker.job.spec.targets.get(self.id) else {
-            return Ok(());
-        };
-        let now = shared.clock.now();
-        shared.store.settle_scopes(&spec.listing_scopes, now).await
+    /// What belongs to these scopes was asked and has answered.
+    async fn settle(&self, scopes: &[Scope]) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        self.shared.store.settle_scopes(scopes, now).await
     }
 }
 

@@ -11,6 +11,8 @@ use crate::renewal::spec::{Method, TargetSpec};
 pub struct Manner {
     /// Where the target takes it from.
     pub origin: Origin,
+    /// Upload it to the cloud's certificate store and bind it from there, not in the call that installs.
+    pub store_first: bool,
     /// Encode the PEM in the most conservative form.
     pub reformat: bool,
     /// Which of the deterministic names to use.
@@ -20,7 +22,7 @@ pub struct Manner {
 /// Where a target takes a generation from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// From the call itself, which stores a copy under the name.
+    /// From an upload, which stores a copy under the name.
     #[default]
     Upload,
     /// From the copy that is known.
@@ -48,6 +50,16 @@ pub struct Search {
 }
 
 impl Manner {
+    /// Whether something may be uploaded to the certificate store itself.
+    pub(in crate::renewal) fn may_store(&self) -> bool {
+        let uploads = match &self.origin {
+            Origin::Upload => true,
+            Origin::Copy { .. } => false,
+            Origin::Search(search) => search.else_upload,
+        };
+        self.store_first && uploads
+    }
+
     /// How `issued` gets to a target of `cloud` after what went wrong there.
     pub(super) fn of(
         issued: &Issued,
@@ -57,11 +69,12 @@ impl Manner {
     ) -> Self {
         let own = trouble.filter(|trouble| trouble.generation == Some(issued.generation));
         let copy = match spec.method {
-            Method::Auto => issued.stored.get(cloud),
+            Method::Auto | Method::Cas => issued.stored.get(cloud),
             Method::Upload => None,
         };
         Self {
             origin: Origin::of(copy, own),
+            store_first: spec.method == Method::Cas,
             // A target that wants another form wants it from the next generation as well.
             reformat: trouble.is_some_and(|trouble| trouble.reformat),
             renames: own.map_or(0, |trouble| trouble.renames),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::manner::{Manner, Origin};
+use super::manner::Manner;
 use super::{Action, Case, Check, Decision, Reason};
 use crate::name::TargetId;
 use crate::renewal::backoff::{Ladder, named_until, retry_at};

@@ -3,6 +3,7 @@
 //! Whatever is random was drawn by the shell and arrives as a number from 0.0 to 1.0 (`jitter`,
 //! `picked`).
 
+mod copy;
 mod target;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use super::backoff::doubled;
 use super::budget::Exhausted;
 use super::record::{
     AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Record,
-    RenewalInfo, Served, StoredPlace, TargetRecord, Trouble, Unusable, millionths,
+    RenewalInfo, Served, StoredCopy, StoredPlace, TargetRecord, Trouble, Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
@@ -108,6 +109,15 @@ pub enum Event {
     InstallIntended {
         /// Where.
         target: TargetId,
+    },
+    /// A generation was stored in a cloud, and no target is bound to it yet.
+    Stored {
+        /// The cloud's name in the configuration.
+        cloud: String,
+        /// Which.
+        generation: u32,
+        /// The copy.
+        copy: StoredCopy,
     },
     /// The API took a generation.
     Installed {
@@ -253,13 +263,12 @@ impl Record {
             }
             Event::Issued(issued) => self.issue(*issued, now),
             Event::InstallIntended { target } => self.target_mut(target).read_back_due = true,
-            Event::Installed { target, installed } => {
-                if let Some(issued) = &mut self.issued {
-                    issued.learn_copy(&target.cloud, &installed);
-                }
-                self.target_mut(target).install(installed, now);
-                self.orders.reissues = None;
-            }
+            Event::Stored {
+                cloud,
+                generation,
+                copy,
+            } => self.store_copy(cloud, generation, copy),
+            Event::Installed { target, installed } => self.install(target, installed, now),
             Event::InstallFailed {
                 target,
                 generation,
@@ -316,6 +325,14 @@ impl Record {
         if let Some(open) = &mut self.orders.open {
             open.intended_at = open.intended_at.min(now);
         }
+    }
+
+    fn install(&mut self, target: TargetId, installed: Installed, now: Timestamp) {
+        if let Some(issued) = &mut self.issued {
+            issued.learn_copy(&target.cloud, &installed);
+        }
+        self.target_mut(target).install(installed, now);
+        self.orders.reissues = None;
     }
 
     fn target_mut(&mut self, id: TargetId) -> &mut TargetRecord {
@@ -423,20 +440,6 @@ impl Record {
         });
         let before = self.orders.reissues.take();
         self.orders.reissues = Some(Trouble::add(before, failure, Some(generation), jitter, now));
-    }
-
-    /// Forgets what is known of the copy of a generation in a cloud: where it is, if it is said not to be
-    /// there, and all of it if it is to be made anew under another name.
-    fn forget_copy(&mut self, cloud: &str, generation: u32, bound: &Bound, class: Class) {
-        let issued = self.issued.as_mut();
-        let Some(issued) = issued.filter(|issued| issued.generation == generation) else {
-            return;
-        };
-        if class == Class::Rename {
-            issued.stored.remove(cloud);
-        } else if bound.is_missing {
-            issued.forget_place(cloud, &bound.place);
-        }
     }
 
     /// A name of ours with a generation that we do not know comes from a time after the backup that

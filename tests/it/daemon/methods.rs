@@ -6,13 +6,14 @@ use std::time::Duration;
 use vodcertd::keys::{KeyFormat, PrivateKey};
 use vodcertd::name::Label;
 use vodcertd::status::{TargetState, TargetView};
-use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Refusal};
+use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Refusal, Settings};
 use vodcertd_sandbox::pem::{KeyForms, Pair};
 use vodcertd_sandbox::world::{CertRegion, CertSource, Env};
 
 use crate::support::{SET, Scene};
 
 const LIST: &str = "DescribeVodSSLCertificateList";
+const STORE: &str = "UploadUserCertificate";
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// `count` domains on one certificate with these lines for its target.
@@ -174,4 +175,106 @@ async fn what_may_not_be_listed_is_not_uploaded_for_ever() {
     assert_eq!(uploads, 5, "one, and four at the second domain");
     let snapshot = scene.snapshot("video").await;
     assert_eq!(snapshot.targets[1].state, TargetState::Blocked);
+}
+
+// --- stored first ---
+
+const CAS: &str = "method = \"cas\"";
+
+#[tokio::test]
+async fn twenty_domains_are_bound_to_what_was_stored_first() {
+    let scene = scene(20, CAS).await;
+    until_seen(&scene).await;
+    assert_eq!(installs(&scene), (0, 20));
+    let calls = scene.gateway.calls();
+    assert_eq!((calls.of(STORE).len(), calls.of(LIST).len()), (1, 0));
+    assert_eq!(scene.count("video", "stored").await, 1);
+    let uploads = "SELECT COUNT(*) FROM journal WHERE kind = 'upload'";
+    assert_eq!(scene.number(uploads).await, 1);
+    let open = "SELECT COUNT(*) FROM journal WHERE closed_at IS NULL";
+    assert_eq!(scene.number(open).await, 0, "the record tells of it");
+    check_one_copy(&scene);
+}
+
+#[tokio::test]
+async fn a_copy_is_stored_and_bound_in_the_region_that_is_configured() {
+    let scene = scene(2, "method = \"cas\"\ncert_region = \"ap-southeast-1\"").await;
+    scene.gateway.set(Settings {
+        storage_region: CertRegion::ApSoutheast1,
+        ..Settings::default()
+    });
+    until_seen(&scene).await;
+    assert_eq!(installs(&scene), (0, 2));
+    let stored = scene.world.certificates().remove(0);
+    assert_eq!(stored.region, CertRegion::ApSoutheast1);
+    check_one_copy(&scene);
+}
+
+/// Lost on its way there, or on its way back.
+#[tokio::test]
+async fn a_copy_whose_answer_was_lost_is_looked_up_before_it_is_stored_again() {
+    for (disturbance, calls) in [
+        (Disturbance::HangUp, 2),
+        (Disturbance::PerformThenHangUp, 1),
+    ] {
+        let scene = scene(2, CAS).await;
+        let fault = Fault::once(disturbance.clone()).on(STORE);
+        scene.gateway.faults().push(fault);
+        until_seen(&scene).await;
+        assert_eq!(scene.gateway.calls().of(STORE).len(), calls);
+        assert_eq!(scene.gateway.calls().performed(STORE), 1);
+        assert_eq!(installs(&scene), (0, 2), "{disturbance:?}");
+        check_one_copy(&scene);
+    }
+}
+
+/// The copy stands, whatever becomes of the first bind.
+#[tokio::test]
+async fn a_bind_whose_answer_was_lost_stores_nothing_again() {
+    for (disturbance, binds) in [
+        (Disturbance::HangUp, 3),
+        (Disturbance::PerformThenHangUp, 2),
+    ] {
+        let scene = scene(2, CAS).await;
+        disturb(&scene, disturbance.clone(), SET, "v1.example.com");
+        until_seen(&scene).await;
+        assert_eq!(scene.gateway.calls().of(STORE).len(), 1);
+        assert_eq!(installs(&scene), (0, binds), "{disturbance:?}");
+        check_one_copy(&scene);
+    }
+}
+
+/// It was stored by hand, under a name of somebody's own.
+#[tokio::test]
+async fn what_is_stored_already_is_not_stored_again() {
+    let scene = scene(2, CAS).await;
+    let busy = Refusal::new(503, "ServiceUnavailable", "Try again later.");
+    let fault = Fault::once(Disturbance::Refuse(busy)).on(STORE);
+    scene.gateway.faults().push(fault);
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    let pair = pair(&scene).await;
+    let region = CertRegion::CnHangzhou;
+    scene.world.store_certificate("by-hand", region, pair);
+    scene.let_pass(&["video"], MINUTE).await;
+    until_seen(&scene).await;
+    assert_eq!(scene.gateway.calls().performed(STORE), 0);
+    assert_eq!(installs(&scene), (0, 2));
+    check_one_copy(&scene);
+}
+
+/// One target's refusal closes the action for all that would store.
+#[tokio::test]
+async fn a_store_that_may_not_be_written_to_is_asked_once_for_all() {
+    let scene = scene(3, CAS).await;
+    let refusal = Refusal::new(403, "Forbidden.RAM", "User not authorized to operate.");
+    let fault = Fault::always(Disturbance::Refuse(refusal)).on(STORE);
+    scene.gateway.faults().push(fault);
+    scene.run_until_at_rest("video").await;
+    assert_eq!(scene.gateway.calls().of(STORE).len(), 1);
+    assert_eq!(installs(&scene), (0, 0));
+    let snapshot = scene.snapshot("video").await;
+    assert_eq!(snapshot.failure.unwrap().code, "Forbidden.RAM");
 }

@@ -112,7 +112,7 @@ impl Scene {
              [issuers.pebble]\ndirectory = \"{directory}\"\nlimits = {{ {limits} }}\n\
              [clouds.default]\n{cloud}\n\
              credentials = {{ access_key_id = \"{id}\", access_key_secret_file = \"{home}/secret\" }}\n\
-             endpoints = {{ vod = \"{gateway}\", alidns = \"{gateway}\" }}\n\
+             endpoints = {{ vod = \"{gateway}\", alidns = \"{gateway}\", cas = \"{gateway}\" }}\n\
              [solvers.alidns]\nkind = \"alidns\"\n\
              propagation = {{ timeout = \"{propagation}\", poll = \"1s\" }}\n\
              [defaults]\nissuers = [\"pebble\"]\nkey = \"ecdsa-p256\"\n\

@@ -1,6 +1,6 @@
 //! Certificates in the store that no CA has issued.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vodcertd::certificate::{Chain, KeyType};
 use vodcertd::clock::Clock;
@@ -45,6 +45,7 @@ impl Scene {
                 profile: None,
                 at: now,
                 renewal_info: None,
+                stored: BTreeMap::new(),
                 unusable: None,
                 revoked: false,
             })),

@@ -80,3 +80,52 @@ async fn a_generation_that_was_seen_and_not_recorded_is_looked_at_again() {
     assert_eq!(scene.orders_at_ca(), 1);
     assert_eq!(scene.installs(), 1);
 }
+
+/// Between the answer of the certificate store and the record only the journal tells of the copy.
+#[tokio::test]
+async fn a_copy_that_was_stored_and_not_recorded_is_found_by_its_name() {
+    let builder = Scene::builder(&[DOMAIN]).certificates(&format!(
+        "{ONE}[[certificates.targets]]\nmethod = \"cas\"\n"
+    ));
+    let scene = builder.pebble(quick).start().await;
+    scene.make_store().await;
+    kill_before(&scene, "INSERT ON history WHEN NEW.kind = 'stored'").await;
+    assert_eq!(scene.world.certificates().len(), 1);
+    assert_eq!(scene.installed(DOMAIN), None);
+    let issued = scene.record(LABEL).await.unwrap().issued.unwrap();
+    assert!(issued.stored.is_empty());
+    let begun = "SELECT COUNT(*) FROM journal WHERE kind = 'upload' AND closed_at IS NULL";
+    assert_eq!(scene.number(begun).await, 1);
+
+    go_on(&scene, 1).await;
+
+    let uploads = scene.gateway.calls().of("UploadUserCertificate");
+    assert_eq!((uploads.len(), scene.orders_at_ca()), (1, 1));
+    assert_one_name(&scene);
+}
+
+/// The request itself was cut off: nothing is found, and the copy is stored under the same name.
+#[tokio::test]
+async fn a_copy_that_was_cut_off_before_it_was_stored_is_stored() {
+    let builder = Scene::builder(&[DOMAIN]).certificates(&format!(
+        "{ONE}[[certificates.targets]]\nmethod = \"cas\"\n"
+    ));
+    let scene = builder.pebble(quick).start().await;
+    let faults = scene.gateway.faults();
+    let fault = Fault::once(Disturbance::Delay(NEVER)).on("UploadUserCertificate");
+    faults.push(fault);
+    kill_when(&scene, "the copy is sent", || faults.waiting() == 0).await;
+    assert!(scene.world.certificates().is_empty());
+
+    go_on(&scene, 1).await;
+
+    assert_one_name(&scene);
+    assert_eq!(
+        scene
+            .gateway
+            .calls()
+            .of("DescribeVodSSLCertificateList")
+            .len(),
+        1
+    );
+}

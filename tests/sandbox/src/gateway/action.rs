@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{Settings, alidns, certificate_deletion, certificate_installation, vod};
+use super::{
+    Settings, alidns, certificate_deletion, certificate_installation, certificate_storage, vod,
+};
 use crate::world::World;
 
 const VOD: &str = "2017-03-21";
@@ -20,6 +22,7 @@ pub(super) enum Action {
     DescribeVodDomainDetail,
     DescribeVodSslCertificateList,
     DescribeVodUserDomains,
+    UploadUserCertificate,
     AddDomainRecord,
     DeleteDomainRecord,
     DescribeDomainRecords,
@@ -30,12 +33,13 @@ pub(super) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::SetVodDomainSslCertificate,
         Self::DescribeVodDomainCertificateInfo,
         Self::DescribeVodDomainDetail,
         Self::DescribeVodSslCertificateList,
         Self::DescribeVodUserDomains,
+        Self::UploadUserCertificate,
         Self::AddDomainRecord,
         Self::DeleteDomainRecord,
         Self::DescribeDomainRecords,
@@ -71,6 +75,7 @@ impl Action {
             Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
             Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
             Self::DescribeVodUserDomains => "DescribeVodUserDomains",
+            Self::UploadUserCertificate => "UploadUserCertificate",
             Self::AddDomainRecord => "AddDomainRecord",
             Self::DeleteDomainRecord => "DeleteDomainRecord",
             Self::DescribeDomainRecords => "DescribeDomainRecords",
@@ -93,6 +98,7 @@ impl Action {
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
             | Self::DescribeVodUserDomains => VOD,
+            Self::UploadUserCertificate => CAS,
             Self::AddDomainRecord
             | Self::DeleteDomainRecord
             | Self::DescribeDomainRecords
@@ -120,6 +126,9 @@ impl Action {
             Self::DescribeVodDomainDetail => vod::domain_detail(state, request),
             Self::DescribeVodSslCertificateList => vod::certificate_list(state, request),
             Self::DescribeVodUserDomains => vod::user_domains(state, request),
+            Self::UploadUserCertificate => {
+                certificate_storage::upload_certificate(state, settings, request)
+            }
             Self::AddDomainRecord => alidns::add_record(state, request),
             Self::DeleteDomainRecord => alidns::delete_record(state, request),
             Self::DescribeDomainRecords => alidns::domain_records(state, request),

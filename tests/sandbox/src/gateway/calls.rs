@@ -9,10 +9,11 @@ use super::locked;
 use super::request::Request;
 
 /// Parameters that are secret or say nothing about the call.
-const UNLOGGED: [&str; 10] = [
+const UNLOGGED: [&str; 11] = [
     "AccessKeyId",
     "Action",
     "Format",
+    "Key",
     "SSLPri",
     "SecurityToken",
     "Signature",
@@ -150,7 +151,7 @@ impl Calls {
     /// If a request ever had the private key in its URL.
     pub fn assert_no_key_in_url(&self) {
         let count = self.keys_in_urls();
-        assert_eq!(count, 0, "{count} request(s) had SSLPri in the URL");
+        assert_eq!(count, 0, "{count} request(s) had a private key in the URL");
     }
 
     pub(super) fn panics(&self) -> usize {

@@ -1,5 +1,5 @@
-//! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21), Alidns (2015-01-09) and the deletion
-//! of stored certificates (CAS, 2020-04-07).
+//! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21), Certificate Management Service
+//! (2020-04-07) and Alidns (2015-01-09).
 //!
 //! It judges a request as the documentation says the real one does, changes the [`World`], and
 //! fails on script. It does not serve TLS, and it knows no other product.
@@ -11,6 +11,7 @@ mod answer;
 mod calls;
 mod certificate_deletion;
 mod certificate_installation;
+mod certificate_storage;
 mod fault;
 mod flow;
 mod paging;
@@ -34,7 +35,7 @@ pub use fault::{Disturbance, Fault, Faults, RawAnswer};
 pub use refusal::Refusal;
 
 use crate::pem::KeyForms;
-use crate::world::World;
+use crate::world::{CertRegion, World};
 use access::Guard;
 use action::Action;
 use flow::FlowControl;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub reupload: Reupload,
     /// The key encodings that an upload may use.
     pub key_forms: KeyForms,
+    /// Which region's certificate store this endpoint is.
+    pub storage_region: CertRegion,
     /// How long an edit of a DNS zone takes. Another edit of the zone meanwhile is refused with
     /// `LastOperationNotFinished`.
     pub zone_edit: Duration,
@@ -68,6 +71,7 @@ impl Default for Settings {
         Self {
             reupload: Reupload::Accept,
             key_forms: KeyForms::Traditional,
+            storage_region: CertRegion::CnHangzhou,
             zone_edit: Duration::ZERO,
         }
     }

@@ -44,7 +44,9 @@ impl Request {
         let mut parameters = BTreeMap::new();
         let mut repeated = None;
         let query_pairs = form_urlencoded::parse(query.as_bytes());
-        let key_in_url = query_pairs.clone().any(|(name, _)| name == "SSLPri");
+        let key_in_url = query_pairs
+            .clone()
+            .any(|(name, _)| ["SSLPri", "Key"].contains(&&*name));
         let v3 = v3::Signed::read(&method, uri, headers, body);
         let in_headers = v3.iter().flat_map(parameters_in_headers);
         let pairs = query_pairs.chain(form_urlencoded::parse(form));
@@ -177,6 +179,7 @@ mod tests {
     #[test]
     fn a_key_in_the_url_is_noticed() {
         assert!(read("/?SSLPri=x", FORM, "").key_in_url);
+        assert!(read("/?Key=x", FORM, "").key_in_url);
         assert!(!read("/?SSLPub=x", FORM, "SSLPri=x").key_in_url);
     }
 

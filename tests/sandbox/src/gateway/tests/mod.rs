@@ -5,6 +5,7 @@ mod alidns;
 mod faults;
 mod installation;
 mod reading;
+mod storage;
 mod version_3;
 
 use std::collections::BTreeMap;
@@ -76,7 +77,9 @@ async fn call(gateway: &Gateway, action: &str, given: &[(&str, &str)]) -> Answer
 fn parameters(action: &str, given: &[(&str, &str)]) -> Parameters {
     static NONCES: AtomicU64 = AtomicU64::new(0);
     let nonce = NONCES.fetch_add(1, Ordering::Relaxed).to_string();
-    let version = if action.contains("Vod") {
+    let version = if action == "UploadUserCertificate" {
+        "2020-04-07"
+    } else if action.contains("Vod") {
         "2017-03-21"
     } else {
         "2015-01-09"
