@@ -25,10 +25,14 @@ pub enum Action {
     DescribeVodDomainDetail,
     /// Lists the stored certificates of the account (VOD).
     DescribeVodSslCertificateList,
+    /// Reads what is to be published to prove who owns a domain (VOD).
+    DescribeVodVerifyContent,
     /// Switches HTTPS of an acceleration domain and sets its certificate (VOD).
     SetVodDomainSslCertificate,
     /// Stores a certificate (Certificate Management Service).
     UploadUserCertificate,
+    /// Has it checked who owns a domain (VOD).
+    VerifyVodDomainOwner,
 }
 
 /// A service, with an endpoint and an API version of its own.
@@ -55,8 +59,10 @@ impl Action {
             Self::DescribeVodDomainCertificateInfo => "DescribeVodDomainCertificateInfo",
             Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
             Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
+            Self::DescribeVodVerifyContent => "DescribeVodVerifyContent",
             Self::SetVodDomainSslCertificate => "SetVodDomainSSLCertificate",
             Self::UploadUserCertificate => "UploadUserCertificate",
+            Self::VerifyVodDomainOwner => "VerifyVodDomainOwner",
         }
     }
 
@@ -72,7 +78,9 @@ impl Action {
             Self::DescribeVodDomainCertificateInfo
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
-            | Self::SetVodDomainSslCertificate => Service::Vod,
+            | Self::DescribeVodVerifyContent
+            | Self::SetVodDomainSslCertificate
+            | Self::VerifyVodDomainOwner => Service::Vod,
             Self::UploadUserCertificate => Service::Cas,
         }
     }

@@ -231,6 +231,11 @@ impl Zone {
         &self.name
     }
 
+    /// The same in lower-case A-labels.
+    pub fn as_ascii(&self) -> &str {
+        &self.ascii
+    }
+
     /// The place of a name in this zone; nothing if it is not in it.
     pub fn record_name(&self, fqdn: &str) -> Option<RecordName> {
         let fqdn = to_ascii(fqdn)?;

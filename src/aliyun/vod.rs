@@ -196,6 +196,32 @@ impl Client {
         }
     }
 
+    /// Reads what is to be published to prove who owns a domain (`DescribeVodVerifyContent`).
+    pub async fn vod_verify_content(
+        &self,
+        domain: &AccelerationDomain,
+    ) -> Result<String, ApiError> {
+        let action = Action::DescribeVodVerifyContent;
+        let parameters = Parameters::new().with("DomainName", domain.as_str());
+        let answer = self.call(action, parameters).await?;
+        let content = text(&answer, "Content").filter(|content| !content.is_empty());
+        content.ok_or_else(|| self.unreadable(action, "without a Content"))
+    }
+
+    /// Has it checked by DNS who owns a domain (`VerifyVodDomainOwner`, `VerifyType=dnsCheck`); says
+    /// whether that is proven. The content is only in the answer if it is not.
+    pub async fn verify_vod_domain_owner(
+        &self,
+        domain: &AccelerationDomain,
+    ) -> Result<bool, ApiError> {
+        let parameters = Parameters::new()
+            .with("DomainName", domain.as_str())
+            .with("VerifyType", "dnsCheck");
+        let answer = self.call(Action::VerifyVodDomainOwner, parameters).await?;
+        let content = text(&answer, "Content").filter(|content| !content.is_empty());
+        Ok(content.is_none())
+    }
+
     /// Finds a stored certificate by its exact name (`DescribeVodSSLCertificateList`).
     pub async fn find_stored_certificate(
         &self,

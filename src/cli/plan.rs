@@ -92,6 +92,7 @@ impl Step {
             Action::AskRenewalInfo
             | Action::DistrustClock { .. }
             | Action::Look { .. }
+            | Action::ProveOwner { .. }
             | Action::ReadBack { .. }
             | Action::SleepUntil(_) => step,
         }
@@ -178,6 +179,7 @@ fn because(reason: Reason) -> &'static str {
         Reason::NothingToDo => "there is nothing to do",
         Reason::NotInstalled => "the target does not have this generation",
         Reason::NotSeen => "installed, but not seen at the edge yet",
+        Reason::OwnerUnproven => "the cloud asks for a proof of who owns the domain",
         Reason::ProfileChanged => "another profile is configured",
         Reason::Refused => "the pair was refused as unusable",
         Reason::RenewalInfoStale => "what the CA said about renewal is out of date",

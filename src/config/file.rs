@@ -326,6 +326,7 @@ pub(super) struct Defaults {
     pub(super) key_format: Option<Text>,
     pub(super) adopt: Option<Text>,
     pub(super) on_drift: Option<Text>,
+    pub(super) verify_owner: Option<Spanned<bool>>,
     pub(super) staging: Staging,
     pub(super) rollout: Rollout,
     pub(super) windows: Option<List>,
@@ -390,6 +391,8 @@ pub(super) struct Target {
     pub(super) adopt: Option<Text>,
     /// What to do when the edge stops serving what was proven. Default: `repair`.
     pub(super) on_drift: Option<Text>,
+    /// Whether it is proven by DNS who owns the domain, if the cloud asks for that. Default: false.
+    pub(super) verify_owner: Option<Spanned<bool>>,
     /// The staging edge.
     pub(super) staging: Staging,
     /// In which portions many targets are done.
@@ -515,6 +518,7 @@ impl Defaults {
             key_format: self.key_format,
             adopt: self.adopt,
             on_drift: self.on_drift,
+            verify_owner: self.verify_owner,
             staging: self.staging,
             rollout: self.rollout,
             windows: self.windows,

@@ -88,7 +88,8 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         Event::RenewalInfoAnswered(_) => renewal_info(before, after),
         Event::RenewalInfoFailed { .. }
         | Event::OrderIntended(_)
-        | Event::InstallIntended { .. } => None,
+        | Event::InstallIntended { .. }
+        | Event::OwnerProofIntended { .. } => None,
         Event::OrderHeldBack {
             issuer, exhausted, ..
         } => {
@@ -117,12 +118,10 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         }
         Event::OrderFailed {
             issuer, failure, ..
-        } => Some(failed(
-            "order-failed",
-            None,
-            &format!("order at {issuer}"),
-            failure,
-        )),
+        } => {
+            let what = format!("order at {issuer}");
+            Some(failed("order-failed", None, &what, failure))
+        }
         Event::Issued(issued) => Some(told_issued(issued)),
         Event::Stored {
             cloud,
@@ -138,6 +137,11 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         } => {
             let what = format!("install of generation {generation}");
             Some(failed("install-failed", Some(target), &what, failure))
+        }
+        Event::OwnerProven { target } => Some(told_owner_proven(target)),
+        Event::OwnerProofFailed { target, failure } => {
+            let what = "proof of who owns the domain";
+            Some(failed("owner-proof-failed", Some(target), what, failure))
         }
         Event::ReadBack { target, found } => read_back(target, found, before, after),
         // A policy that allows no questions is told once, not at each of them.
@@ -189,6 +193,11 @@ fn told_stored(cloud: &str, generation: u32, cert_name: &str) -> Change {
         details: json!({ "generation": generation, "cloud": cloud, "cert_name": cert_name }),
         ..about_certificate("stored", message)
     }
+}
+
+fn told_owner_proven(target: &TargetId) -> Change {
+    let message = "it is proven who owns the domain".to_owned();
+    about_target("owner-proven", target, message)
 }
 
 fn told_installed(target: &TargetId, installed: &Installed) -> Change {

@@ -59,6 +59,10 @@ fn event_of(action: &Action) -> Option<Event> {
             bound: None,
             jitter,
         }),
+        Action::ProveOwner { target, .. } => Some(Event::OwnerProofFailed {
+            target: target.clone(),
+            failure: panicked(),
+        }),
         Action::ReadBack { target } => Some(Event::ReadBackFailed {
             target: target.clone(),
             failure: panicked(),

@@ -201,6 +201,14 @@ impl Shared {
 const CLOCK_QUESTION: Duration = Duration::from_secs(5);
 
 impl Job {
+    /// The name of the solver for a name that need not be on the certificate itself: that of the name
+    /// that covers it.
+    pub(super) fn solver_for(&self, name: &DnsName) -> Option<&str> {
+        let covering = || self.solvers.iter().find(|(own, _)| own.covers(name.base()));
+        let own = self.solver_of(name);
+        own.or_else(|| covering().map(|(_, solver)| solver.as_str()))
+    }
+
     /// The name of the solver for a bare name, as a CA authorises it: that of the configured name, or
     /// of its wildcard.
     pub(super) fn solver_of(&self, bare: &DnsName) -> Option<&str> {

@@ -107,7 +107,8 @@ impl Worker<'_> {
             let slot = match &decision.action {
                 Action::SleepUntil(time) => return self.rest(*time).await,
                 Action::DistrustClock { until_checked } => return Ok(Rest::Until(*until_checked)),
-                Action::Order { .. } => Slot::Orders,
+                // Both may wait minutes for DNS.
+                Action::Order { .. } | Action::ProveOwner { .. } => Slot::Orders,
                 Action::AskRenewalInfo | Action::Install { .. } | Action::Look { .. } => {
                     Slot::Installs
                 }
@@ -136,9 +137,14 @@ impl Worker<'_> {
             (Action::Install { manner, .. }, Some(target)) => target.scopes_of_install(manner),
             (Action::ReadBack { .. }, Some(target)) => target.read_back_scopes.clone(),
             (Action::Order { .. }, _) => spec.proof_scopes.clone(),
+            (Action::ProveOwner { .. }, Some(target)) => {
+                let asked = target.owner_proof.iter().flat_map(|proof| &proof.scopes);
+                asked.chain(&spec.proof_scopes).cloned().collect()
+            }
             (
                 Action::Install { .. }
                 | Action::ReadBack { .. }
+                | Action::ProveOwner { .. }
                 | Action::AskRenewalInfo
                 | Action::DistrustClock { .. }
                 | Action::Look { .. }
@@ -228,6 +234,10 @@ impl Worker<'_> {
                 let event = install::install(self, target, *generation, manner).await?;
                 self.take(event).await
             }
+            Action::ProveOwner { target, generation } => {
+                let event = proof::prove_owner(self, target, *generation).await?;
+                self.take(event).await
+            }
             Action::ReadBack { target } => {
                 let event = install::read_back(self, target).await?;
                 self.take(event).await
@@ -279,6 +289,9 @@ impl Worker<'_> {
             Event::Installed { target, .. } => {
                 targets.get(target).map(|spec| spec.install_scopes.clone())
             }
+            Event::OwnerProven { target } => targets
+                .get(target)
+                .and_then(|spec| Some(spec.owner_proof.as_ref()?.scopes.clone())),
             Event::ReadBack { target, .. } => targets
                 .get(target)
                 .map(|spec| spec.read_back_scopes.clone()),
@@ -294,6 +307,8 @@ impl Worker<'_> {
             | Event::InstallIntended { .. }
             | Event::Stored { .. }
             | Event::InstallFailed { .. }
+            | Event::OwnerProofIntended { .. }
+            | Event::OwnerProofFailed { .. }
             | Event::ReadBackFailed { .. }
             | Event::Looked { .. } => None,
         };
@@ -351,6 +366,7 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         Event::RenewalInfoFailed { failure }
         | Event::OrderFailed { failure, .. }
         | Event::InstallFailed { failure, .. }
+        | Event::OwnerProofFailed { failure, .. }
         | Event::ReadBackFailed { failure, .. } => Some(failure),
         Event::Reconfigured { .. }
         | Event::RenewalInfoAnswered(_)
@@ -362,6 +378,8 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         | Event::InstallIntended { .. }
         | Event::Stored { .. }
         | Event::Installed { .. }
+        | Event::OwnerProofIntended { .. }
+        | Event::OwnerProven { .. }
         | Event::ReadBack { .. }
         | Event::Looked { .. } => None,
     }

@@ -64,6 +64,7 @@ pub(super) fn target_spec() -> TargetSpec {
         },
         on_drift: OnDrift::Repair,
         method: Method::Auto,
+        owner_proof: None,
         install_scopes: vec![cloud.clone(), action("SetVodDomainSSLCertificate")],
         listing_scopes: vec![cloud.clone(), action("DescribeVodSSLCertificateList")],
         storing_scopes: vec![cloud.clone(), action("UploadUserCertificate")],

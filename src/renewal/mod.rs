@@ -37,8 +37,9 @@ pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Origin, Reason, Search, decide, install_at, order_at};
 pub use event::{Bound, Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sight};
 pub use record::{
-    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Proving,
-    Record, RenewalInfo, Seen, Served, StoredCopy, StoredPlace, TargetRecord, Trouble, Unusable,
+    AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget,
+    OwnerAttempt, Proving, Record, RenewalInfo, Seen, Served, StoredCopy, StoredPlace,
+    TargetRecord, Trouble, Unusable,
 };
 pub use schedule::{RenewPolicy, default_fraction, due_at};
-pub use spec::{IssuerSpec, LookPolicy, Method, OnDrift, Spec, TargetSpec};
+pub use spec::{IssuerSpec, LookPolicy, Method, OnDrift, OwnerProof, Spec, TargetSpec};

@@ -240,8 +240,20 @@ pub struct TargetRecord {
     pub asked_at: Option<Timestamp>,
     /// Whether it must be read back before anything else is done: an answer was lost.
     pub read_back_due: bool,
+    /// When it was last tried to prove who owns the domain.
+    #[serde(default)]
+    pub owner_proof: Option<OwnerAttempt>,
     /// What is wrong with installing and reading back.
     pub trouble: Option<Trouble>,
+}
+
+/// An attempt to prove who owns a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerAttempt {
+    /// The generation that was refused without.
+    pub generation: u32,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A generation at a target, as the API knows it.

@@ -57,6 +57,8 @@ pub struct TargetSpec {
     pub on_drift: OnDrift,
     /// How a generation gets there.
     pub method: Method,
+    /// When and how it is proven who owns the domain; nothing to leave that to a person.
+    pub owner_proof: Option<OwnerProof>,
     /// What a deadline must not close for an install.
     pub install_scopes: Vec<Scope>,
     /// What it must not close besides for an install that looks for what is stored already.
@@ -79,6 +81,15 @@ impl TargetSpec {
         }
         scopes
     }
+}
+
+/// How it is proven who owns a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnerProof {
+    /// The code that asks for it.
+    pub code: String,
+    /// What a deadline must not close for it, beside what proofs to a CA need.
+    pub scopes: Vec<Scope>,
 }
 
 /// How a generation gets to a target.

@@ -13,6 +13,10 @@ use crate::dns::Dns;
 use crate::name::DnsName;
 use crate::retry::Scope;
 
+/// Where the proof of who owns a domain stands in its zone. The documentation leaves the name to its
+/// console, so that it is not confirmed.
+const OWNER_LABEL: &str = "verification";
+
 /// A solver over the DNS zones of one cloud.
 #[derive(Debug)]
 pub struct Alidns {
@@ -56,6 +60,14 @@ impl Alidns {
             places.insert(name.clone(), place);
         }
         Ok(places)
+    }
+
+    pub(super) async fn locate_owner_proof(&self, name: &DnsName) -> Result<Place, SolverError> {
+        let mut zones = self.client.zones(&self.zones);
+        let record = zones.locate(name.base()).await?;
+        let record = record.ok_or_else(|| SolverError::NoZone(name.base().to_owned()))?;
+        let fqdn = format!("{OWNER_LABEL}.{}", record.zone().as_ascii());
+        Ok(place(&record, fqdn))
     }
 
     /// A delegated proof belongs where its alias leads. Where that cannot be written, the alias may

@@ -79,6 +79,14 @@ impl Solver {
         }
     }
 
+    /// Finds out where the value belongs by which Alibaba Cloud checks who owns `name`: at the root of
+    /// its zone. Changes nothing.
+    pub async fn locate_owner_proof(&self, name: &DnsName) -> Result<Place, SolverError> {
+        match self {
+            Self::Alidns(alidns) => alidns.locate_owner_proof(name).await,
+        }
+    }
+
     /// Publishes a value beside whatever else stands there. Publishing the same value again finds
     /// the first one.
     pub async fn present(&self, place: &Place, value: &str) -> Result<Published, SolverError> {

@@ -259,6 +259,7 @@ impl Next {
             | Action::Install { .. }
             | Action::Look { .. }
             | Action::Order { .. }
+            | Action::ProveOwner { .. }
             | Action::ReadBack { .. } => decided_at,
         };
         Self {

@@ -31,6 +31,7 @@ pub(crate) fn spec(label: &str, name: &str) -> Spec {
         },
         on_drift: OnDrift::Repair,
         method: Method::Auto,
+        owner_proof: None,
         install_scopes: Vec::new(),
         listing_scopes: Vec::new(),
         storing_scopes: Vec::new(),

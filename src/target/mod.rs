@@ -173,6 +173,20 @@ impl Target {
         }
     }
 
+    /// Asks what is to be published to prove who owns the domain.
+    pub async fn owner_proof(&self) -> Result<String, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.owner_proof().await,
+        }
+    }
+
+    /// Has it checked who owns the domain, by what is published; says whether that is proven.
+    pub async fn check_owner(&self) -> Result<bool, InstallError> {
+        match self {
+            Self::AliyunVod(vod) => vod.check_owner().await,
+        }
+    }
+
     /// Asks what the service believes to serve. `installation` tells our certificates from others.
     pub async fn read_back(&self, installation: &InstallationId) -> Result<ReadBack, InstallError> {
         match self {

@@ -131,6 +131,16 @@ impl Vod {
         }
     }
 
+    pub(super) async fn owner_proof(&self) -> Result<String, InstallError> {
+        let domain = &self.settings.domain;
+        Ok(self.client.vod_verify_content(domain).await?)
+    }
+
+    pub(super) async fn check_owner(&self) -> Result<bool, InstallError> {
+        let domain = &self.settings.domain;
+        Ok(self.client.verify_vod_domain_owner(domain).await?)
+    }
+
     pub(super) async fn read_back(
         &self,
         installation: &InstallationId,

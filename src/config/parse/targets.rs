@@ -10,13 +10,13 @@ use super::certificates::PlacedName;
 use super::clouds;
 use super::named::Named;
 use super::values::{self, Meaning};
-use crate::aliyun::{Action, Cloud};
+use crate::aliyun::{Action, Cloud, Code};
 use crate::config::error::{Findings, Problem};
 use crate::config::file;
 use crate::config::file::Text;
 use crate::keys::KeyFormat;
 use crate::name::{AccelerationDomain, DnsName, Label, TargetId, TargetKind};
-use crate::renewal::{LookPolicy, Method, OnDrift, TargetSpec};
+use crate::renewal::{LookPolicy, Method, OnDrift, OwnerProof, TargetSpec};
 use crate::target::CertRegion;
 use crate::target::vod::VodSettings;
 
@@ -36,6 +36,7 @@ pub(super) struct Settings {
     cert_region: Option<CertRegion>,
     key_format: KeyFormat,
     on_drift: OnDrift,
+    verify_owner: bool,
     look: LookPolicy,
     look_name: Option<PlacedName>,
     look_addresses: BTreeSet<SocketAddr>,
@@ -237,6 +238,7 @@ impl Settings {
             cert_region: None,
             key_format: KeyFormat::Traditional,
             on_drift: OnDrift::Repair,
+            verify_owner: false,
             look: LookPolicy {
                 enabled: true,
                 deadline: Duration::from_mins(15),
@@ -264,6 +266,7 @@ impl Settings {
             None => base.cloud.clone(),
         };
         let look = &written.look;
+        let verify_owner = written.verify_owner.as_ref();
         Self {
             kind: kind(findings, written.kind.as_ref(), base.kind),
             cloud,
@@ -271,6 +274,7 @@ impl Settings {
             cert_region: cert_region(findings, written.cert_region.as_ref(), base.cert_region),
             key_format: key_format(findings, written.key_format.as_ref(), base.key_format),
             on_drift: on_drift(findings, written.on_drift.as_ref(), base.on_drift),
+            verify_owner: verify_owner.map_or(base.verify_owner, |wanted| *wanted.get_ref()),
             look: look_policy(findings, look, base.look),
             look_name: match &look.name {
                 Some(text) => look_name(findings, text),
@@ -290,6 +294,16 @@ impl Settings {
             look: self.look,
             on_drift: self.on_drift,
             method: self.method,
+            owner_proof: self.verify_owner.then(|| OwnerProof {
+                code: Code::DomainOwnerVerifyFailed.as_str().to_owned(),
+                scopes: Action::scopes(
+                    &self.cloud,
+                    &[
+                        Action::DescribeVodVerifyContent,
+                        Action::VerifyVodDomainOwner,
+                    ],
+                ),
+            }),
             install_scopes: Action::scopes(&self.cloud, &[Action::SetVodDomainSslCertificate]),
             listing_scopes: Action::scopes(&self.cloud, &[Action::DescribeVodSslCertificateList]),
             storing_scopes: Action::scopes(&self.cloud, &[Action::UploadUserCertificate]),

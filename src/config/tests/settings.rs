@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::{AlidnsSettings, SolverSettings};
-use super::right;
+use super::{CERTIFICATE, right};
 use crate::aliyun::{CredentialSource, Endpoints, Signature};
 use crate::certificate::KeyType;
 use crate::keys::KeyFormat;
@@ -379,6 +379,7 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
         cert_region = "ap-southeast-1"
         key_format = "pkcs8"
         on_drift = "alert"
+        verify_owner = true
         staging = { addresses = ["192.0.2.9:443"] }
         look = { addresses = ["192.0.2.1:443"], deadline = "1m" }
         [[certificates]]
@@ -389,10 +390,11 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
         [[certificates.targets]]
         domains = [".v.example.com"]
         cloud = "b"
-        method = "auto"
+        method = "cas"
         cert_region = "cn-hangzhou"
         key_format = "traditional"
         on_drift = "repair"
+        verify_owner = false
         look = { enabled = false, name = "x.v.example.com", addresses = [], every = "1h" }
         "#,
     )
@@ -404,6 +406,7 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
     let (spec, settings) = (&certificate.spec.targets[&id], &certificate.targets[&id]);
     assert!(spec.method == Method::Upload && spec.look.enabled);
     assert_eq!(spec.on_drift, OnDrift::Alert);
+    assert!(spec.owner_proof.is_some());
     assert_eq!(
         (spec.look.deadline, spec.look.every),
         (minutes(1), minutes(360))
@@ -421,8 +424,8 @@ fn what_a_target_leaves_out_comes_from_the_defaults() {
 
     let id = "aliyun-vod/b/.v.example.com".parse().unwrap();
     let (spec, settings) = (&certificate.spec.targets[&id], &certificate.targets[&id]);
-    assert!(spec.method == Method::Auto && !spec.look.enabled);
-    assert_eq!(spec.on_drift, OnDrift::Repair);
+    assert!(spec.method == Method::Cas && !spec.look.enabled);
+    assert_eq!((spec.on_drift, &spec.owner_proof), (OnDrift::Repair, &None));
     assert_eq!(
         (spec.look.deadline, spec.look.every),
         (minutes(1), minutes(60))
@@ -455,4 +458,32 @@ fn calls_for_a_target_stop_at_deadlines_of_its_cloud() {
         action("DescribeVodDomainDetail"),
     ];
     assert_eq!(target.read_back_scopes, reads);
+}
+
+#[test]
+fn what_a_target_is_refused_for_and_what_it_calls_have_names() {
+    let config = right(&format!(
+        "{CERTIFICATE}[[certificates.targets]]\nmethod = \"cas\"\nverify_owner = true\n"
+    ))
+    .config;
+    let targets = &config.certificates[0].spec.targets;
+    let spec = targets.values().next().unwrap();
+    let keys = |scopes: &[Scope]| scopes.iter().filter_map(Scope::key).collect::<Vec<_>>();
+    assert_eq!(
+        keys(&spec.storing_scopes),
+        [
+            "cloud|default",
+            "cloud-action|default|UploadUserCertificate"
+        ]
+    );
+    let proof = spec.owner_proof.as_ref().unwrap();
+    assert_eq!(proof.code, "DomainOwnerVerifyFail");
+    assert_eq!(
+        keys(&proof.scopes),
+        [
+            "cloud|default",
+            "cloud-action|default|DescribeVodVerifyContent",
+            "cloud-action|default|VerifyVodDomainOwner"
+        ]
+    );
 }

@@ -261,3 +261,22 @@ fn a_copy_that_was_stored_is_told() {
     let told = vec![(stored, Some(("stored", "INFO")))];
     check("a copy", installed(false), told);
 }
+
+#[test]
+fn who_owns_a_domain_is_told() {
+    let intended = Event::OwnerProofIntended {
+        target: target(),
+        generation: 2,
+    };
+    let failed = Event::OwnerProofFailed {
+        target: target(),
+        failure: failure(),
+    };
+    let proven = Event::OwnerProven { target: target() };
+    let told = vec![
+        (intended, None),
+        (failed, Some(("owner-proof-failed", "WARN"))),
+        (proven, Some(("owner-proven", "INFO"))),
+    ];
+    check("a proof", installed(false), told);
+}

@@ -116,7 +116,8 @@ impl Cloud {
                 other @ (Action::AskRenewalInfo
                 | Action::DistrustClock { .. }
                 | Action::Look { .. }
-                | Action::Order { .. }) => panic!("{other:?}"),
+                | Action::Order { .. }
+                | Action::ProveOwner { .. }) => panic!("{other:?}"),
             };
             record.apply(event, now);
         }

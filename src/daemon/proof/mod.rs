@@ -4,11 +4,13 @@
 //! The row is written before the record, so that a proof can always be found again and taken away:
 //! by its id, or where the answer with the id was lost, by its place and value.
 
+mod owner;
 mod publish;
 mod withdraw;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::owner::prove_owner;
 pub(super) use self::publish::{PublishError, publish};
 pub(super) use self::withdraw::{sweep, withdraw, withdraw_stale};
 use super::shared::Shared;

@@ -143,7 +143,7 @@ async fn orphans(shared: &Shared) -> Result<Vec<(JournalRow, Entry)>, StoreError
     Ok(rows)
 }
 
-/// The proofs of all orders but the one that is going to be taken up.
+/// What is published for all orders but the one that is going to be taken up, and for none.
 async fn stale(worker: &Worker<'_>) -> Result<Vec<(JournalRow, Entry)>, StoreError> {
     let label = worker.lease.label();
     let mut rows = entries(worker.shared, Some(label)).await?;
@@ -154,7 +154,8 @@ async fn stale(worker: &Worker<'_>) -> Result<Vec<(JournalRow, Entry)>, StoreErr
     // Without an issuer it never is.
     let orders = !worker.job.spec.issuers.is_empty();
     let adopted = open.filter(|row| orders && row.url.is_some());
-    rows.retain(|(row, _)| row.order.as_ref() != adopted.as_ref().map(|order| &order.id));
+    let adopted = adopted.as_ref().map(|order| &order.id);
+    rows.retain(|(row, _)| row.order.is_none() || row.order.as_ref() != adopted);
     Ok(rows)
 }
 

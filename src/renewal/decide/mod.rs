@@ -67,6 +67,13 @@ pub enum Action {
         /// Whether the CA itself is to say that its limits leave no room, and not our ledger.
         overdraws: bool,
     },
+    /// Prove who owns the domain of a target.
+    ProveOwner {
+        /// Where.
+        target: TargetId,
+        /// The generation that is refused without.
+        generation: u32,
+    },
     /// Ask the API what a target has.
     ReadBack {
         /// Where.
@@ -113,6 +120,8 @@ pub enum Reason {
     NotInstalled,
     /// Installed, not seen at the edge yet.
     NotSeen,
+    /// A target is refused because nobody has proven who owns its domain.
+    OwnerUnproven,
     /// The profile changed.
     ProfileChanged,
     /// The pair was refused as unusable.
@@ -348,6 +357,7 @@ impl Action {
             Self::Install { .. } => "install",
             Self::Look { .. } => "look",
             Self::Order { .. } => "order",
+            Self::ProveOwner { .. } => "prove-owner",
             Self::ReadBack { .. } => "read-back",
             Self::SleepUntil(_) => "sleep",
         }
@@ -356,9 +366,10 @@ impl Action {
     /// The target that it is about, if it is about one.
     pub fn target(&self) -> Option<&TargetId> {
         match self {
-            Self::Install { target, .. } | Self::Look { target } | Self::ReadBack { target } => {
-                Some(target)
-            }
+            Self::Install { target, .. }
+            | Self::Look { target }
+            | Self::ProveOwner { target, .. }
+            | Self::ReadBack { target } => Some(target),
             Self::AskRenewalInfo
             | Self::DistrustClock { .. }
             | Self::Order { .. }
@@ -390,6 +401,7 @@ impl Reason {
             Self::NothingToDo => "nothing-to-do",
             Self::NotInstalled => "not-installed",
             Self::NotSeen => "not-seen",
+            Self::OwnerUnproven => "owner-unproven",
             Self::ProfileChanged => "profile-changed",
             Self::Refused => "refused",
             Self::RenewalInfoStale => "renewal-info-stale",
@@ -409,5 +421,7 @@ impl fmt::Display for Reason {
 
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod owner_tests;
 #[cfg(test)]
 mod tests;

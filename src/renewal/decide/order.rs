@@ -273,6 +273,7 @@ impl<'a> Case<'a> {
             | Reason::NothingToDo
             | Reason::NotInstalled
             | Reason::NotSeen
+            | Reason::OwnerUnproven
             | Reason::Refused
             | Reason::RenewalInfoStale
             | Reason::Resume

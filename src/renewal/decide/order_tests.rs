@@ -338,7 +338,7 @@ fn a_cloud_that_refuses_every_generation_gets_three_orders_a_day() {
             }
             Action::Look { .. } => record.apply(looked(&[served(&issued(1, START))]), now),
             Action::AskRenewalInfo => record.apply(renewal_info_failed(), now),
-            Action::DistrustClock { .. } | Action::ReadBack { .. } => {
+            Action::DistrustClock { .. } | Action::ProveOwner { .. } | Action::ReadBack { .. } => {
                 panic!("{decision:?}")
             }
         }

@@ -9,7 +9,7 @@ use crate::renewal::backoff::{Ladder, named_until, retry_at};
 use crate::renewal::record::{Api, Issued, Proving, TargetRecord, Trouble};
 use crate::renewal::spec::{OnDrift, TargetSpec};
 use crate::retry::Scope;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
 /// Looks at an edge that may still lag: from this, growing by half, to that.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
@@ -21,6 +21,9 @@ pub(in crate::renewal) const DOUBTS: u32 = 3;
 
 /// An edge that did not change in time is looked at this often.
 const SLOW_LOOK: Duration = Duration::from_hours(1);
+
+/// It is tried this often to prove who owns a domain.
+const OWNER_PROOFS: Duration = Duration::from_hours(24);
 
 pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     installed: None,
@@ -35,6 +38,7 @@ pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     api: Api::Unasked,
     asked_at: None,
     read_back_due: false,
+    owner_proof: None,
     trouble: None,
 };
 
@@ -354,15 +358,44 @@ impl At<'_> {
     fn install(self, issued: &Issued, reason: Reason) -> Check {
         let manner = self.manner(issued);
         let holds = self.install_holds(&manner);
+        let proof = self.prove_owner(issued);
         let action = Action::Install {
             target: self.id.clone(),
             generation: issued.generation,
             manner,
         };
-        match self.case.unless_held_back(action, reason, holds) {
+        let install = match self.case.unless_held_back(action, reason, holds) {
             Check::Now(_) if self.saw_long_ago() => self.look(self.case.now, Reason::BeforeInstall),
             check @ (Check::Now(_) | Check::NotBefore(..) | Check::Never) => check,
+        };
+        proof.or_sooner(install)
+    }
+
+    /// The domain is refused because nobody has proven who owns it: that is done once a day for a
+    /// generation, where it is wanted.
+    fn prove_owner(self, issued: &Issued) -> Check {
+        let (Some(proof), Some(trouble)) = (&self.spec.owner_proof, &self.target.trouble) else {
+            return Check::Never;
+        };
+        let generation = issued.generation;
+        let is_asked_for = trouble.generation == Some(generation)
+            && trouble.failure.code.eq_ignore_ascii_case(&proof.code);
+        if !is_asked_for {
+            return Check::Never;
         }
+        let last = self.target.owner_proof;
+        let last = last.filter(|last| last.generation == generation);
+        let pause =
+            last.and_then(|last| Deadline::after(last.at, OWNER_PROOFS).holding(self.case.now));
+        let scopes = proof.scopes.iter().chain(&self.case.spec.proof_scopes);
+        let closed = scopes.map(|scope| self.case.circumstances.closed(scope, self.case.now));
+        let action = Action::ProveOwner {
+            target: self.id.clone(),
+            generation,
+        };
+        let holds = closed.chain([pause]);
+        self.case
+            .unless_held_back(action, Reason::OwnerUnproven, holds)
     }
 
     /// Whether the last look is too old to install upon: this store may have been restored from a

@@ -570,6 +570,7 @@ fn no_class_of_failure_is_hot_and_none_is_forgotten() {
                 | Action::Install { .. }
                 | Action::Look { .. }
                 | Action::Order { .. }
+                | Action::ProveOwner { .. }
                 | Action::ReadBack { .. }
                 | Action::SleepUntil(_) => assert!(!waits, "{class}: {decision:?}"),
             }

@@ -4,6 +4,7 @@
 //! `picked`).
 
 mod copy;
+mod order;
 mod target;
 
 use std::collections::BTreeSet;
@@ -13,16 +14,13 @@ use std::time::Duration;
 use super::backoff::doubled;
 use super::budget::Exhausted;
 use super::record::{
-    AcceptedOrder, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Record,
-    RenewalInfo, Served, StoredCopy, StoredPlace, TargetRecord, Trouble, Unusable, millionths,
+    Installed, Issued, Record, RenewalInfo, Served, StoredCopy, StoredPlace, TargetRecord, Trouble,
+    Unusable, millionths,
 };
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
 use crate::retry::{Class, Failure};
-use crate::time::{Deadline, Timestamp, Window};
-
-/// Orders older than this no longer count for the brake.
-const BRAKE_MEMORY: Duration = Duration::from_hours(24);
+use crate::time::{Timestamp, Window};
 
 /// After a failed question about renewal: 1 m, 2 m, 4 m … up to six hours (RFC 9773 §4.3.3).
 const ASK_AGAIN_FIRST: Duration = Duration::from_mins(1);
@@ -141,6 +139,25 @@ pub enum Event {
         bound: Option<Bound>,
         /// Spreads the retries.
         jitter: f64,
+    },
+    /// It is about to be proven who owns the domain of a target.
+    OwnerProofIntended {
+        /// Where.
+        target: TargetId,
+        /// The generation that is refused without.
+        generation: u32,
+    },
+    /// It is proven who owns the domain of a target.
+    OwnerProven {
+        /// Where.
+        target: TargetId,
+    },
+    /// It is not proven who owns the domain of a target.
+    OwnerProofFailed {
+        /// Where.
+        target: TargetId,
+        /// Why not.
+        failure: Failure,
     },
     /// The API told what it has.
     ReadBack {
@@ -277,18 +294,21 @@ impl Record {
                 bound,
                 jitter,
             } => {
-                let cloud = target.cloud.clone();
-                let known = self.target_mut(target);
+                let known = self.target_mut(target.clone());
                 let class = known.fail_install(generation, failure.clone(), jitter, now);
                 known.expect_lost(may_have_happened || class == Class::Reconcile);
-                if let Some(bound) = bound {
-                    known.miss_copy(&bound, class);
-                    self.forget_copy(&cloud, generation, &bound, class);
-                }
+                self.fail_to_bind(&target, generation, bound.as_ref(), class);
                 if class == Class::Reissue {
                     self.refuse_generation(generation, failure, jitter, now);
                 }
             }
+            Event::OwnerProofIntended { target, generation } => {
+                self.target_mut(target).intend_owner_proof(generation, now);
+            }
+            // What was refused without it is worth another try at once.
+            Event::OwnerProven { target } => self.target_mut(target).trouble = None,
+            // The refusal that asked for it stands.
+            Event::OwnerProofFailed { .. } => {}
             Event::ReadBack { target, found } => self.read_back(target, found, now),
             Event::ReadBackFailed {
                 target,
@@ -479,107 +499,6 @@ impl RenewalAnswer {
             asked_at: now,
             ask_again: self.ask_again,
             failures: 0,
-        }
-    }
-}
-
-// === impl OrderIntent ===
-
-impl OrderIntent {
-    fn opened_at(self, now: Timestamp) -> OpenOrder {
-        OpenOrder {
-            intended_at: now,
-            accepted_at: None,
-            issuer: self.issuer,
-            directory: self.directory,
-            names: self.names,
-            key: self.key,
-            profile: self.profile,
-        }
-    }
-}
-
-// === impl Orders ===
-
-impl Orders {
-    fn accept(&mut self, now: Timestamp) {
-        if let Some(open) = &mut self.open {
-            open.accepted_at = Some(now);
-        }
-    }
-
-    fn intend(&mut self, open: OpenOrder) {
-        let now = open.intended_at;
-        self.out_of_budget.remove(&open.issuer);
-        self.accepted
-            .retain(|order| now.since(order.at) < BRAKE_MEMORY);
-        self.accepted.push(AcceptedOrder { at: now });
-        self.open = Some(open);
-    }
-
-    fn hold_back(&mut self, issuer: String, exhausted: Exhausted, jitter: f64, now: Timestamp) {
-        let until = exhausted.retry_at(jitter);
-        let deadline = Deadline { until, set_at: now };
-        let held_back = OutOfBudget {
-            exhausted,
-            deadline,
-        };
-        self.out_of_budget.insert(issuer, held_back);
-    }
-
-    fn fail(&mut self, issuer: String, failure: Failure, jitter: f64, now: Timestamp) {
-        let trouble = self.issuers.entry(issuer).or_insert(IssuerTrouble {
-            failures: 0,
-            since: now,
-            named: None,
-        });
-        if trouble.failures == 0 {
-            trouble.since = now;
-        }
-        trouble.failures = trouble.failures.saturating_add(1);
-        let named = failure.not_before.filter(|_| failure.scope.is_here_only());
-        trouble.named = named.map(|until| Deadline { until, set_at: now });
-        self.trouble = Some(Trouble::add(
-            self.trouble.take(),
-            failure,
-            None,
-            jitter,
-            now,
-        ));
-    }
-
-    /// Ends all rows of failures, but not the times that were named.
-    fn forget_trouble(&mut self, now: Timestamp) {
-        self.trouble = None;
-        self.issuers.retain(|_, trouble| {
-            trouble.failures = 0;
-            trouble.since = now;
-            trouble.named = trouble.named.filter(|named| named.holding(now).is_some());
-            trouble.named.is_some()
-        });
-    }
-
-    /// The brake counts what the CA accepted. An order that it refused does not count, or an outage
-    /// of the CA would use up the day's orders; one of which nothing is known (its answer was lost,
-    /// the process was killed, a step panicked) does.
-    fn end(&mut self, fate: OrderFate) {
-        match fate {
-            OrderFate::Open => {}
-            OrderFate::Over => self.open = None,
-            OrderFate::Refused => self.take_back(),
-        }
-    }
-
-    fn take_back(&mut self) {
-        let Some(refused) = self.open.take() else {
-            return;
-        };
-        let place = self
-            .accepted
-            .iter()
-            .rposition(|order| order.at == refused.intended_at);
-        if let Some(place) = place {
-            self.accepted.remove(place);
         }
     }
 }

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use super::{Bound, Found, Sight};
 use crate::renewal::backoff::named_until;
-use crate::renewal::record::{Api, Installed, Proving, Seen, Served, TargetRecord, Trouble};
+use crate::renewal::record::{
+    Api, Installed, OwnerAttempt, Proving, Seen, Served, TargetRecord, Trouble,
+};
 use crate::retry::{Class, Failure};
 use crate::time::Timestamp;
 
@@ -65,6 +67,13 @@ impl TargetRecord {
         if let Some(trouble) = &mut self.trouble {
             trouble.bind |= may_have_happened;
         }
+    }
+
+    pub(super) fn intend_owner_proof(&mut self, generation: u32, now: Timestamp) {
+        self.owner_proof = Some(OwnerAttempt {
+            generation,
+            at: now,
+        });
     }
 
     /// A copy that is said not to be where it was found is looked for anew.

@@ -1,8 +1,7 @@
 use super::*;
 use crate::renewal::fixtures::*;
-use crate::renewal::record::Api;
-use crate::retry::Class;
-use crate::retry::Scope;
+use crate::renewal::record::{AcceptedOrder, Api, Orders};
+use crate::retry::{Class, Scope};
 
 /// What is stored is what is taken up again.
 #[track_caller]

@@ -67,6 +67,7 @@ impl Life {
                 | Action::Install { .. }
                 | Action::Look { .. }
                 | Action::Order { .. }
+                | Action::ProveOwner { .. }
                 | Action::ReadBack { .. } => {
                     self.count_step();
                     let outcome = self.world.perform(&decision);

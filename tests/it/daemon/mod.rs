@@ -12,6 +12,7 @@ mod leftovers;
 mod life;
 mod lost_answers;
 mod methods;
+mod ownership;
 mod process;
 mod rate;
 mod rate_limits;

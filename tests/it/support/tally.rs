@@ -158,6 +158,9 @@ fn age(record: &mut Record, time: Duration) {
         }
         target.looked_at.iter_mut().for_each(earlier);
         target.asked_at.iter_mut().for_each(earlier);
+        if let Some(attempt) = &mut target.owner_proof {
+            earlier(&mut attempt.at);
+        }
         if let Some(trouble) = &mut target.trouble {
             age_trouble(trouble, time);
         }

@@ -208,6 +208,8 @@ fn a_record_of_before_is_read() {
     assert!(issued.remove("stored").is_some());
     let targets = old["targets"].as_object_mut().unwrap();
     for target in targets.values_mut() {
+        let target = target.as_object_mut().unwrap();
+        assert!(target.remove("owner_proof").is_some());
         let trouble = target["trouble"].as_object_mut().unwrap();
         assert!(trouble.remove("missing").is_some());
         assert!(trouble.remove("bind_only").is_some());

@@ -206,6 +206,9 @@ impl World {
             | Event::Stored { .. }
             | Event::Installed { .. }
             | Event::InstallFailed { .. }
+            | Event::OwnerProofIntended { .. }
+            | Event::OwnerProven { .. }
+            | Event::OwnerProofFailed { .. }
             | Event::ReadBack { .. }
             | Event::ReadBackFailed { .. }
             | Event::Looked { .. } => {}
@@ -510,7 +513,9 @@ impl World {
                 return self.order(issuer, names, decision.reason);
             }
             Action::ReadBack { target } => self.read_back(target),
-            Action::DistrustClock { .. } | Action::SleepUntil(_) => unreachable!("no step"),
+            Action::DistrustClock { .. } | Action::ProveOwner { .. } | Action::SleepUntil(_) => {
+                unreachable!("no step")
+            }
         };
         if self.dice.chance(CRASHES) {
             // What was named was not heard.

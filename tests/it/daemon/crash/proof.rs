@@ -154,3 +154,32 @@ async fn a_proof_whose_removal_was_cut_off_is_removed() {
         assert_eq!(scene.certificates_at_ca(), 1);
     }
 }
+
+/// The row of a proof that belongs to no order tells of it all the same.
+#[tokio::test]
+async fn a_proof_of_who_owns_the_domain_is_taken_away_by_the_next_start() {
+    let builder = Scene::builder(&[DOMAIN]).certificates(&format!(
+        "{ONE}[[certificates.targets]]\nverify_owner = true\n"
+    ));
+    let scene = builder.pebble(quick).start().await;
+    scene.world.doubt_owner(DOMAIN);
+    let faults = scene.gateway.faults();
+    let fault = vodcertd_sandbox::gateway::Disturbance::Delay(NEVER);
+    let fault = vodcertd_sandbox::gateway::Fault::once(fault);
+    faults.push(fault.on("VerifyVodDomainOwner"));
+    kill_when(&scene, "it is to be checked", || faults.waiting() == 0).await;
+    assert_eq!(
+        scene.proofs(),
+        2,
+        "that of the order, and that of the owner"
+    );
+
+    let daemon = scene.spawn();
+    scene.until_at_rest(LABEL).await;
+    assert!(daemon.terminate().await);
+
+    assert_eq!(scene.proofs(), 0);
+    assert_eq!(open_journal_rows(&scene).await, 0);
+    let asked = scene.gateway.calls().of("DescribeVodVerifyContent");
+    assert_eq!(asked.len(), 1, "once a day, whatever became of it");
+}

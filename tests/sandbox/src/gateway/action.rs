@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::{
-    Settings, alidns, certificate_deletion, certificate_installation, certificate_storage, vod,
+    Settings, alidns, certificate_deletion, certificate_installation, certificate_storage,
+    ownership, vod,
 };
 use crate::world::World;
 
@@ -22,6 +23,8 @@ pub(super) enum Action {
     DescribeVodDomainDetail,
     DescribeVodSslCertificateList,
     DescribeVodUserDomains,
+    DescribeVodVerifyContent,
+    VerifyVodDomainOwner,
     UploadUserCertificate,
     AddDomainRecord,
     DeleteDomainRecord,
@@ -33,12 +36,14 @@ pub(super) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::SetVodDomainSslCertificate,
         Self::DescribeVodDomainCertificateInfo,
         Self::DescribeVodDomainDetail,
         Self::DescribeVodSslCertificateList,
         Self::DescribeVodUserDomains,
+        Self::DescribeVodVerifyContent,
+        Self::VerifyVodDomainOwner,
         Self::UploadUserCertificate,
         Self::AddDomainRecord,
         Self::DeleteDomainRecord,
@@ -75,6 +80,8 @@ impl Action {
             Self::DescribeVodDomainDetail => "DescribeVodDomainDetail",
             Self::DescribeVodSslCertificateList => "DescribeVodSSLCertificateList",
             Self::DescribeVodUserDomains => "DescribeVodUserDomains",
+            Self::DescribeVodVerifyContent => "DescribeVodVerifyContent",
+            Self::VerifyVodDomainOwner => "VerifyVodDomainOwner",
             Self::UploadUserCertificate => "UploadUserCertificate",
             Self::AddDomainRecord => "AddDomainRecord",
             Self::DeleteDomainRecord => "DeleteDomainRecord",
@@ -97,7 +104,9 @@ impl Action {
             | Self::DescribeVodDomainCertificateInfo
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
-            | Self::DescribeVodUserDomains => VOD,
+            | Self::DescribeVodUserDomains
+            | Self::DescribeVodVerifyContent
+            | Self::VerifyVodDomainOwner => VOD,
             Self::UploadUserCertificate => CAS,
             Self::AddDomainRecord
             | Self::DeleteDomainRecord
@@ -126,6 +135,8 @@ impl Action {
             Self::DescribeVodDomainDetail => vod::domain_detail(state, request),
             Self::DescribeVodSslCertificateList => vod::certificate_list(state, request),
             Self::DescribeVodUserDomains => vod::user_domains(state, request),
+            Self::DescribeVodVerifyContent => ownership::verify_content(state, request),
+            Self::VerifyVodDomainOwner => ownership::verify_owner(state, request),
             Self::UploadUserCertificate => {
                 certificate_storage::upload_certificate(state, settings, request)
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{Reupload, Settings};
+use super::{Reupload, Settings, ownership};
 use crate::pem::{Pair, PairError};
 use crate::world::{
     Binding, CertRegion, CertSource, DomainStatus, Env, Https, State, StoredCertificate,
@@ -28,6 +28,7 @@ pub(super) fn set_certificate(
     let domain = request.required("DomainName")?;
     let switch_on = read_switch(request)?;
     require_online(state, domain)?;
+    require_owner(state, domain)?;
     let https = if switch_on {
         Https::On(bind(state, settings, now, request, domain)?)
     } else {
@@ -81,6 +82,14 @@ fn require_online(state: &State, domain: &str) -> Result<(), Refusal> {
             "The domain is offline. Check the status of the domain and try again later.",
         )),
     }
+}
+
+fn require_owner(state: &State, domain: &str) -> Result<(), Refusal> {
+    let known = state.domains.get(domain).ok_or_else(unknown_domain)?;
+    if known.owner_proven {
+        return Ok(());
+    }
+    Err(ownership::unproven())
 }
 
 fn bind(

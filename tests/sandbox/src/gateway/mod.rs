@@ -14,6 +14,7 @@ mod certificate_installation;
 mod certificate_storage;
 mod fault;
 mod flow;
+mod ownership;
 mod paging;
 mod refusal;
 mod request;

@@ -68,6 +68,14 @@ impl World {
         self.lock().existing_domain(domain).status = status;
     }
 
+    /// Forgets that it was proven who owns a VOD domain.
+    ///
+    /// # Panics
+    /// If the domain was not added.
+    pub fn doubt_owner(&self, domain: &str) {
+        self.lock().existing_domain(domain).owner_proven = false;
+    }
+
     /// Installs a certificate in production as another person would by hand; gives its id.
     ///
     /// # Panics

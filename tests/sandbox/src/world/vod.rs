@@ -171,6 +171,8 @@ pub struct VodDomain {
     pub created: Timestamp,
     /// When it was last changed.
     pub modified: Timestamp,
+    /// Whether it was proven who owns it.
+    pub owner_proven: bool,
     /// Its HTTPS settings, oldest first.
     pub history: Vec<Change>,
 }
@@ -185,6 +187,7 @@ impl VodDomain {
             cname: format!("{}.w.kunlunsl.com", name.trim_start_matches('.')),
             created: now,
             modified: now,
+            owner_proven: true,
             history: Vec::new(),
         }
     }

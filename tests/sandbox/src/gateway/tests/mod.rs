@@ -4,6 +4,7 @@ mod access;
 mod alidns;
 mod faults;
 mod installation;
+mod ownership;
 mod reading;
 mod storage;
 mod version_3;
