@@ -21,34 +21,34 @@ InvalidSSLPub                              | 400 | 2/2/0/0 | 8/1/0/0        | 5s
 InvalidSSLPri                              | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 Certificate.MissMatch                      | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 InvalidCertificate.TooLong                 | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
-InvalidCertName.TooLong                    | 400 | 2/2/0/0 | 9/1/0/0        | 5s 5s 24h..                    | blocked operator 3
+InvalidCertName.TooLong                    | 400 | 2/2/0/0 | 3/1/12/0       | 5s 5s 24h..                    | blocked operator 3
 AuthenticationFailed                       | 400 | 2/2/0/0 | 11/1/0/0       | 5s ~30s ~2m ~10m 24h..         | blocked operator 4
 SetDomainCertificate.ParameterError        | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
-Certificate.StatusError                    | 400 | 2/2/0/0 | 11/1/0/0       | ~5s ~30s ~2m 5s 24h..          | blocked operator 4
+Certificate.StatusError                    | 400 | 2/2/0/0 | 5/1/12/0       | ~5s ~30s ~2m 5s 24h..          | blocked operator 4
 DeleteFailed                               | 400 | 2/2/0/0 | 10/2/7/0       | ~5s ~30s 5s 24h..              | blocked operator 4
-Certificate.NotFind                        | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
-Certificate.Duplicated                     | 400 | 2/3/1/0 | 10/2/1/0       | 5s 5s 5s 24h..                 | blocked operator 4
+Certificate.NotFind                        | 400 | 2/2/0/0 | 3/1/12/0       | 5s 5s 24h..                    | blocked operator 3
+Certificate.Duplicated                     | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 Certificate.FormatError                    | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 Certificate.KeyNull                        | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 Key.Malformed                              | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 CertStorage.failed                         | 400 | 2/2/0/0 | 31-35/1/0/0    | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
-CertificateContent.Duplicated              | 400 | 2/3/1/0 | 10/2/1/0       | 5s 5s 5s 24h..                 | blocked operator 4
+CertificateContent.Duplicated              | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 Certificate.Expired                        | 400 | 1/1/0/1 | 1/1/0/10-14    | 1h ~1m ~10m ~1h ~6h            | pending reissue 1
 InvalidDomain.notOnline                    | 400 | 2/2/0/0 | 31-35/1/0/0    | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
 Decode.Error                               | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 sslPub.Error                               | 400 | 2/2/0/0 | 10/1/0/0       | ~5s ~30s 5s 24h..              | blocked operator 4
 sslPri.Error                               | 400 | 2/2/0/0 | 10/1/0/0       | ~5s ~30s 5s 24h..              | blocked operator 4
 DomainInSafeMode                           | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
-CreateCertificateFailed                    | 400 | 2/3/1/0 | 32-36/2/1/0    | 5s 5s 5s ~10m ~1h ~6h..        | pending backoff 4
+CreateCertificateFailed                    | 400 | 2/3/2/0 | 32-36/2/2/0    | 5s 5s 5s ~10m ~1h ~6h..        | pending backoff 4
 Abs.CertRegion.ValueNotSupported           | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
-CertNameAlreadyExists                      | 400 | 2/3/1/0 | 10/2/1/0       | 5s 5s 5s 24h..                 | blocked operator 4
+CertNameAlreadyExists                      | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 InvalidDomain.Offline                      | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 DomainOwnerVerifyFail                      | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 DomainInProtectedMode                      | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 CertName.MissingParameter                  | 404 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ";
 
-/// Older codes of the service.
+/// Older codes of the service, and one that users of its certificate store report.
 pub(super) const SERVICE: &str = "
 InvalidCertificate                         | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 SetDomainSSLPub.ParameterError             | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
@@ -62,6 +62,7 @@ InvalidPageSize.ValueNotSupported          | 400 | 2/2/0/0 | 7/1/0/0        | 24
 IllegalOperation                           | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ServiceBusy                                | 403 | 2/2/0/0 | 31-35/1/0/0    | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
 OperationDenied                            | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
+NameRepeat                                 | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 OperationDenied.Suspended                  | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ";
 
