@@ -74,14 +74,13 @@ impl Action {
             | Self::DescribeDomainRecords
             | Self::DescribeDomains
             | Self::DescribeSubDomainRecords => Service::Alidns,
-            Self::DeleteUserCertificate => Service::Cas,
             Self::DescribeVodDomainCertificateInfo
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
             | Self::DescribeVodVerifyContent
             | Self::SetVodDomainSslCertificate
             | Self::VerifyVodDomainOwner => Service::Vod,
-            Self::UploadUserCertificate => Service::Cas,
+            Self::DeleteUserCertificate | Self::UploadUserCertificate => Service::Cas,
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::name::{Label, TargetId};
-use crate::renewal::{Api, Event, Found, Installed, Issued, Record};
+use crate::renewal::{Api, Event, Exhausted, Found, Installed, Issued, Record};
 use crate::retry::Failure;
 use crate::store::HistoryEntry;
 use crate::time::Timestamp;
@@ -92,25 +92,8 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         | Event::OwnerProofIntended { .. } => None,
         Event::OrderHeldBack {
             issuer, exhausted, ..
-        } => {
-            let told = before.orders.out_of_budget.get(issuer);
-            let new = told.is_none_or(|told| told.exhausted.limit != exhausted.limit);
-            new.then(|| {
-                let message = format!("no order at {issuer}: {exhausted}");
-                about_certificate("order-held-back", message)
-            })
-        }
-        Event::OrderAccepted => {
-            let issuer = after
-                .orders
-                .open
-                .as_ref()
-                .map_or("", |open| open.issuer.as_str());
-            Some(about_certificate(
-                "ordered",
-                format!("order accepted by {issuer}"),
-            ))
-        }
+        } => held_back(issuer, exhausted, before),
+        Event::OrderAccepted => Some(told_accepted(after)),
         Event::OrderDropped => {
             before.orders.open.as_ref().map(|_| {
                 about_certificate("order-dropped", "the order under way is over".to_owned())
@@ -160,6 +143,22 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         )),
         Event::Looked { target, .. } => looked(target, before, after),
     }
+}
+
+/// What holds orders back is told once, not at each of them.
+fn held_back(issuer: &str, exhausted: &Exhausted, before: &Record) -> Option<Change> {
+    let told = before.orders.out_of_budget.get(issuer);
+    let new = told.is_none_or(|told| told.exhausted.limit != exhausted.limit);
+    new.then(|| {
+        let message = format!("no order at {issuer}: {exhausted}");
+        about_certificate("order-held-back", message)
+    })
+}
+
+fn told_accepted(after: &Record) -> Change {
+    let open = after.orders.open.as_ref();
+    let issuer = open.map_or("", |open| open.issuer.as_str());
+    about_certificate("ordered", format!("order accepted by {issuer}"))
 }
 
 fn told_issued(issued: &Issued) -> Change {

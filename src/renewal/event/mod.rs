@@ -320,11 +320,7 @@ impl Record {
                 failure,
                 lacks_permission: false,
                 jitter,
-            } => {
-                let held = self.issued.as_ref().map(|issued| issued.generation);
-                self.target_mut(target)
-                    .fail_read_back(failure, jitter, held, now);
-            }
+            } => self.fail_read_back(target, failure, jitter, now),
             Event::Looked {
                 target,
                 sight,
@@ -460,6 +456,12 @@ impl Record {
         });
         let before = self.orders.reissues.take();
         self.orders.reissues = Some(Trouble::add(before, failure, Some(generation), jitter, now));
+    }
+
+    fn fail_read_back(&mut self, target: TargetId, failure: Failure, jitter: f64, now: Timestamp) {
+        let held = self.issued.as_ref().map(|issued| issued.generation);
+        let target = self.target_mut(target);
+        target.fail_read_back(failure, jitter, held, now);
     }
 
     /// A name of ours with a generation that we do not know comes from a time after the backup that

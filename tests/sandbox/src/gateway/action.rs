@@ -107,14 +107,13 @@ impl Action {
             | Self::DescribeVodUserDomains
             | Self::DescribeVodVerifyContent
             | Self::VerifyVodDomainOwner => VOD,
-            Self::UploadUserCertificate => CAS,
+            Self::UploadUserCertificate | Self::DeleteUserCertificate => CAS,
             Self::AddDomainRecord
             | Self::DeleteDomainRecord
             | Self::DescribeDomainRecords
             | Self::DescribeSubDomainRecords
             | Self::DescribeDomains
             | Self::DescribeDomainInfo => ALIDNS,
-            Self::DeleteUserCertificate => CAS,
         }
     }
 
