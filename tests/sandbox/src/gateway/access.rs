@@ -34,6 +34,10 @@ pub struct AccessKey {
     secret: String,
     security_token: Option<String>,
     state: KeyState,
+    /// When its time is over.
+    expires: Option<Timestamp>,
+    /// The account whose flow control counts its calls; nothing to count them apart.
+    account: Option<String>,
 }
 
 impl AccessKey {
@@ -44,6 +48,8 @@ impl AccessKey {
             secret: secret.to_owned(),
             security_token: None,
             state: KeyState::Active,
+            expires: None,
+            account: None,
         }
     }
 
@@ -52,6 +58,24 @@ impl AccessKey {
         Self {
             security_token: Some(security_token.to_owned()),
             ..Self::new(id, secret)
+        }
+    }
+
+    /// The same key until a moment of the gateway's clock.
+    #[must_use]
+    pub fn until(self, expires: Timestamp) -> Self {
+        Self {
+            expires: Some(expires),
+            ..self
+        }
+    }
+
+    /// The same key of an account, whose keys are counted together.
+    #[must_use]
+    pub fn of_account(self, account: &str) -> Self {
+        Self {
+            account: Some(account.to_owned()),
+            ..self
         }
     }
 
@@ -87,19 +111,29 @@ impl Guard {
         locked(&self.keys).remove(id);
     }
 
-    /// Lets a request pass that a known key signed just now and never before; says which.
+    /// Ends the time of every temporary key.
+    pub(super) fn expire_temporary(&self) {
+        for key in locked(&self.keys).values_mut() {
+            if key.security_token.is_some() {
+                key.state = KeyState::Expired;
+            }
+        }
+    }
+
+    /// Lets a request pass that a known key signed just now and never before; says whose calls it is
+    /// counted with.
     pub(super) fn admit(&self, request: &Request, now: Timestamp) -> Result<String, Refusal> {
         let presented = match &request.v3 {
             None => Presented::by_v1(request),
             Some(signed) => Presented::by_v3(signed),
         }?;
         let key = self.key(presented.key_id)?;
-        require_state(&key)?;
+        require_state(&key, now)?;
         require_token(&key, presented.token)?;
         require_fresh(presented.time, now)?;
         presented.require_signature(&key)?;
         self.spend_nonce(&key.id, presented.nonce)?;
-        Ok(key.id)
+        Ok(key.account.unwrap_or(key.id))
     }
 
     fn key(&self, id: &str) -> Result<AccessKey, Refusal> {
@@ -201,8 +235,9 @@ fn incomplete(header: &str) -> Refusal {
     Refusal::new(400, "IncompleteSignature", message)
 }
 
-fn require_state(key: &AccessKey) -> Result<(), Refusal> {
-    match key.state {
+fn require_state(key: &AccessKey, now: Timestamp) -> Result<(), Refusal> {
+    let over = key.expires.is_some_and(|expires| expires <= now);
+    match if over { KeyState::Expired } else { key.state } {
         KeyState::Active => Ok(()),
         KeyState::Inactive => Err(Refusal::new(
             400,

@@ -3,17 +3,19 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::access::Guard;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::{
     Settings, alidns, certificate_deletion, certificate_installation, certificate_storage,
-    ownership, vod,
+    ownership, sts, vod,
 };
 use crate::world::World;
 
 const VOD: &str = "2017-03-21";
 const ALIDNS: &str = "2015-01-09";
 const CAS: &str = "2020-04-07";
+const STS: &str = "2015-04-01";
 
 /// An action that this gateway performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +35,12 @@ pub(super) enum Action {
     DescribeDomains,
     DescribeDomainInfo,
     DeleteUserCertificate,
+    AssumeRole,
+    AssumeRoleWithOidc,
 }
 
 impl Action {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::SetVodDomainSslCertificate,
         Self::DescribeVodDomainCertificateInfo,
         Self::DescribeVodDomainDetail,
@@ -52,6 +56,8 @@ impl Action {
         Self::DescribeDomains,
         Self::DescribeDomainInfo,
         Self::DeleteUserCertificate,
+        Self::AssumeRole,
+        Self::AssumeRoleWithOidc,
     ];
 
     /// The action that `Action` and `Version` name.
@@ -90,7 +96,14 @@ impl Action {
             Self::DescribeDomains => "DescribeDomains",
             Self::DescribeDomainInfo => "DescribeDomainInfo",
             Self::DeleteUserCertificate => "DeleteUserCertificate",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithOidc => "AssumeRoleWithOIDC",
         }
+    }
+
+    /// Whether it is signed; the other one has a token that says who asks.
+    pub(super) fn is_signed(self) -> bool {
+        self != Self::AssumeRoleWithOidc
     }
 
     /// Whether it changes a DNS zone.
@@ -114,6 +127,7 @@ impl Action {
             | Self::DescribeSubDomainRecords
             | Self::DescribeDomains
             | Self::DescribeDomainInfo => ALIDNS,
+            Self::AssumeRole | Self::AssumeRoleWithOidc => STS,
         }
     }
 
@@ -121,6 +135,7 @@ impl Action {
     pub(super) fn perform(
         self,
         world: &World,
+        guard: &Guard,
         settings: Settings,
         now: Timestamp,
         request: &Request,
@@ -146,6 +161,8 @@ impl Action {
             Self::DescribeDomains => alidns::domains(state, request),
             Self::DescribeDomainInfo => alidns::domain_info(state, request),
             Self::DeleteUserCertificate => certificate_deletion::delete_certificate(state, request),
+            Self::AssumeRole => sts::assume_role(state, guard, now, request),
+            Self::AssumeRoleWithOidc => sts::assume_role_with_oidc(state, guard, now, request),
         }
     }
 }

@@ -9,11 +9,12 @@ use super::locked;
 use super::request::Request;
 
 /// Parameters that are secret or say nothing about the call.
-const UNLOGGED: [&str; 11] = [
+const UNLOGGED: [&str; 12] = [
     "AccessKeyId",
     "Action",
     "Format",
     "Key",
+    "OIDCToken",
     "SSLPri",
     "SecurityToken",
     "Signature",

@@ -1,4 +1,5 @@
-//! Flow control: how many calls of an action an access key may make.
+//! Flow control: how many calls of an action an account may make, or an access key whose account
+//! nobody has told.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ pub(super) struct FlowControl(Mutex<BTreeMap<String, Flow>>);
 struct Flow {
     calls: usize,
     within: Duration,
-    /// By access key: when the latest calls that were let through arrived.
+    /// By account or access key: when the latest calls that were let through arrived.
     passed: BTreeMap<String, VecDeque<Instant>>,
 }
 
@@ -36,14 +37,14 @@ impl FlowControl {
     pub(super) fn admit(
         &self,
         request: &Request,
-        key_id: &str,
+        caller: &str,
         now: Instant,
     ) -> Result<(), Refusal> {
         let mut flows = locked(&self.0);
         let Some(flow) = flows.get_mut(request.sent("Action").unwrap_or_default()) else {
             return Ok(());
         };
-        let passed = flow.passed.entry(key_id.to_owned()).or_default();
+        let passed = flow.passed.entry(caller.to_owned()).or_default();
         while passed
             .front()
             .is_some_and(|first| now.duration_since(*first) >= flow.within)

@@ -1,5 +1,5 @@
 //! A local gateway for Alibaba Cloud's RPC protocol: VOD (2017-03-21), Certificate Management Service
-//! (2020-04-07) and Alidns (2015-01-09).
+//! (2020-04-07), Alidns (2015-01-09) and STS (2015-04-01).
 //!
 //! It judges a request as the documentation says the real one does, changes the [`World`], and
 //! fails on script. It does not serve TLS, and it knows no other product.
@@ -20,6 +20,7 @@ mod refusal;
 mod request;
 mod server;
 mod signature;
+mod sts;
 mod vod;
 
 use std::collections::BTreeMap;
@@ -151,8 +152,8 @@ impl Gateway {
         &self.shared.calls
     }
 
-    /// From now on refuses what is more than so many calls of an action by one access key within any
-    /// stretch of this length, with `Throttling.User`.
+    /// From now on refuses what is more than so many calls of an action by one account or access key
+    /// within any stretch of this length, with `Throttling.User`.
     pub fn limit(&self, action: &str, calls: usize, within: Duration) {
         self.shared.flow.limit(action, calls, within);
     }
@@ -165,6 +166,16 @@ impl Gateway {
     /// Forgets an access key.
     pub fn remove_access_key(&self, id: &str) {
         self.shared.guard.remove(id);
+    }
+
+    /// Ends the time of every temporary access key.
+    pub fn expire_temporary_keys(&self) {
+        self.shared.guard.expire_temporary();
+    }
+
+    /// Its clock now.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
     }
 
     /// Changes the behaviour.

@@ -97,8 +97,12 @@ async fn answer(shared: &Shared, request: &Request) -> Option<Response<Body>> {
 fn admit(shared: &Shared, request: &Request) -> Result<Action, Refusal> {
     request.require_well_formed()?;
     let action = Action::of(request)?;
-    let key_id = shared.guard.admit(request, shared.now())?;
-    shared.flow.admit(request, &key_id, Instant::now())?;
+    let caller = if action.is_signed() {
+        shared.guard.admit(request, shared.now())?
+    } else {
+        String::new()
+    };
+    shared.flow.admit(request, &caller, Instant::now())?;
     Ok(action)
 }
 
@@ -109,7 +113,10 @@ async fn perform(
     request: &Request,
     disturbance: Option<Disturbance>,
 ) -> Course {
-    let perform = || action.perform(&shared.world, shared.settings(), shared.now(), request);
+    let perform = || {
+        let (world, guard) = (&shared.world, &shared.guard);
+        action.perform(world, guard, shared.settings(), shared.now(), request)
+    };
     match disturbance {
         None => match shared.begin(action, request) {
             Ok(pause) => Course {

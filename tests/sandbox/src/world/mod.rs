@@ -3,6 +3,7 @@
 //! One [`World`] is one Alibaba Cloud account with its VOD domains, its stored certificates and
 //! its DNS zones. It knows no protocol: parameters, error codes and answers belong to the gateway.
 
+mod role;
 mod vod;
 mod zone;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub use role::{Role, Trust};
 pub use vod::{
     Binding, CertRegion, CertSource, Change, DomainStatus, Env, Https, StoredCertificate, VodDomain,
 };
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) domains: BTreeMap<String, VodDomain>,
     pub(crate) certificates: BTreeMap<i64, Arc<StoredCertificate>>,
     pub(crate) zones: BTreeMap<String, Zone>,
+    /// RAM roles by their names (`acs:ram::…`).
+    pub(crate) roles: BTreeMap<String, Role>,
     issued_ids: i64,
 }
 
@@ -58,6 +62,11 @@ impl World {
             ..Zone::new(name)
         };
         self.lock().zones.insert(name.to_owned(), zone);
+    }
+
+    /// Adds a RAM role, or replaces it.
+    pub fn add_role(&self, role: Role) {
+        self.lock().roles.insert(role.arn.clone(), role);
     }
 
     /// Sets the status of a VOD domain.
