@@ -9,6 +9,10 @@ use crate::retry::Scope;
 pub enum Action {
     /// Adds a record to a zone (Alidns).
     AddDomainRecord,
+    /// Takes a role on by a signed request (STS).
+    AssumeRole,
+    /// Takes a role on by an OIDC token (STS).
+    AssumeRoleWithOidc,
     /// Deletes a record by its id (Alidns).
     DeleteDomainRecord,
     /// Deletes a stored certificate by its id (CAS).
@@ -42,6 +46,8 @@ pub enum Service {
     Alidns,
     /// Certificate Management Service.
     Cas,
+    /// Security Token Service.
+    Sts,
     /// Video on demand.
     Vod,
 }
@@ -51,6 +57,8 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AddDomainRecord => "AddDomainRecord",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithOidc => "AssumeRoleWithOIDC",
             Self::DeleteDomainRecord => "DeleteDomainRecord",
             Self::DeleteUserCertificate => "DeleteUserCertificate",
             Self::DescribeDomainRecords => "DescribeDomainRecords",
@@ -74,6 +82,7 @@ impl Action {
             | Self::DescribeDomainRecords
             | Self::DescribeDomains
             | Self::DescribeSubDomainRecords => Service::Alidns,
+            Self::AssumeRole | Self::AssumeRoleWithOidc => Service::Sts,
             Self::DescribeVodDomainCertificateInfo
             | Self::DescribeVodDomainDetail
             | Self::DescribeVodSslCertificateList
@@ -137,6 +146,7 @@ impl Service {
         match self {
             Self::Alidns => "2015-01-09",
             Self::Cas => "2020-04-07",
+            Self::Sts => "2015-04-01",
             Self::Vod => "2017-03-21",
         }
     }

@@ -21,18 +21,20 @@ use crate::time::Timestamp;
 const WORD_LIMIT: usize = 128;
 
 /// Reads an answer that arrived at `now`. `sent` are the parameters of the request and `credentials`
-/// what it was signed with; their secrets are taken out of everything that is kept of a refusal.
+/// what it was signed with, if it was; their secrets are taken out of everything that is kept of a
+/// refusal.
 pub(super) fn read(
     answer: &Answer,
     now: Timestamp,
     sent: &Parameters,
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
 ) -> Result<Value, Cause> {
     let text = String::from_utf8_lossy(&answer.body);
     let body = Body::parse(text.trim_start_matches('\u{feff}').trim());
     let named_time = named_time(&answer.headers, now);
     if let Some(code) = body.word("Code").filter(|code| !is_success(code)) {
-        let scrubber = Scrubber::new(sent.secrets().chain(credentials.secrets()));
+        let signed_with = credentials.into_iter().flat_map(Credentials::secrets);
+        let scrubber = Scrubber::new(sent.secrets().chain(signed_with));
         let word = |text: String| scrubber.clean(&text, WORD_LIMIT);
         return Err(Cause::Refused(Box::new(Refusal {
             status: answer.status,

@@ -1,31 +1,26 @@
 //! The settings of a cloud, and the one signed call.
 //!
-//! One call is one attempt, but for a clock that is wrong: what was refused for its time alone was not
-//! performed, and the refusal tells the right time, so it is signed anew and sent once more. Every
-//! attempt has a nonce and a time of its own.
+//! One call is one attempt, but for a clock that is wrong (see `transport`) and for temporary
+//! credentials that were taken back: what was refused for either alone was not performed, and is made
+//! once more.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::Value;
+use sha2::Sha256;
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::action::{Action, Service};
 use super::answer;
-use super::code::Code;
-use super::credentials::CredentialSource;
+use super::credentials::{CredentialSource, CredentialsError, Environment, Held, Provider};
 use super::error::{ApiError, Cause};
 use super::parameters::Parameters;
-use super::rate::{self, Limiter, Rate};
-use super::request::{Attempt, Headers};
+use super::rate::{Limiter, Rate};
 use super::sign::Signature;
+use super::transport::{Call, Signer, Transport};
 use super::vod::CertRegion;
-use crate::certificate::hex;
 use crate::clock::Clock;
-use crate::net::{self, ClockReading, Network, NetworkError};
-use crate::time::Timestamp;
+use crate::net::{ClockReading, Network, NetworkError};
 
 /// A list may not have more pages than this.
 const PAGE_LIMIT: u64 = 1000;
@@ -37,6 +32,9 @@ pub struct Cloud {
     pub name: String,
     /// What its calls are signed with.
     pub credentials: CredentialSource,
+    /// The number of the account that its calls count against; nothing to go by what the credentials
+    /// tell.
+    pub account: Option<String>,
     /// How they are signed.
     pub signature: Signature,
     /// Where its calls go.
@@ -53,6 +51,10 @@ pub struct Endpoints {
     /// Certificate Management Service; nothing for the public endpoint of the region where a
     /// certificate is stored.
     pub cas: Option<Url>,
+    /// The metadata service of the machine.
+    pub imds: Url,
+    /// Security Token Service.
+    pub sts: Url,
     /// Video on demand.
     pub vod: Url,
 }
@@ -61,35 +63,26 @@ pub struct Endpoints {
 #[derive(Debug)]
 pub struct Client {
     cloud: Cloud,
-    http: reqwest::Client,
-    clock: Clock,
-    limiter: Limiter,
-    observed: Mutex<Observed>,
+    transport: Transport,
+    provider: Provider,
     /// Held while a zone is changed: of two edits of one zone at a time the second is refused with
     /// `LastOperationNotFinished`.
     zone_edits: tokio::sync::Mutex<()>,
-}
-
-/// What the calls so far have shown.
-#[derive(Debug, Default)]
-struct Observed {
-    reading: Option<ClockReading>,
-    /// What the last refusal because of our clock said of the time; since then that is signed.
-    their_clock: Option<ClockReading>,
-    calls: BTreeMap<(Action, String), u64>,
 }
 
 // === impl Endpoints ===
 
 impl Endpoints {
     /// The public endpoints for a region (the official SDKs' tables). Regions whose VOD has no
-    /// endpoint that we know are served by the central one. DNS is the same everywhere.
+    /// endpoint that we know are served by the central one. The others are the same everywhere.
     pub fn of_region(region: &str) -> Self {
         let vod = Self::vod_of(region).unwrap_or("https://vod.aliyuncs.com");
         let url = |text| Url::parse(text).expect("the endpoints above are URLs");
         Self {
             alidns: url("https://alidns.aliyuncs.com"),
             cas: None,
+            imds: url("http://100.100.100.200"),
+            sts: url("https://sts.aliyuncs.com"),
             vod: url(vod),
         }
     }
@@ -122,6 +115,7 @@ impl Endpoints {
         match service {
             Service::Alidns => self.alidns.clone(),
             Service::Cas => self.cas.clone().unwrap_or_else(|| Self::cas_of(region)),
+            Service::Sts => self.sts.clone(),
             Service::Vod => self.vod.clone(),
         }
     }
@@ -143,15 +137,16 @@ impl Client {
     pub fn new(
         cloud: Cloud,
         network: &Network,
+        environment: &Environment,
         clock: Clock,
         limiter: Limiter,
     ) -> Result<Self, NetworkError> {
+        let provider = Provider::new(&cloud, network, environment, clock.clone())?;
+        let (name, http) = (cloud.name.clone(), network.client()?);
         Ok(Self {
+            transport: Transport::new(name, http, clock, limiter, cloud.rate),
             cloud,
-            http: network.client()?,
-            clock,
-            limiter,
-            observed: Mutex::default(),
+            provider,
             zone_edits: tokio::sync::Mutex::default(),
         })
     }
@@ -163,22 +158,23 @@ impl Client {
 
     /// What the clocks said at the last answer that had a `Date`.
     pub fn clock_reading(&self) -> Option<ClockReading> {
-        self.observed().reading
+        self.transport.clock_reading()
     }
 
     /// How many attempts ended how, since the client was made: the action, how it ended and the count.
     /// `OK` is a success; a refusal counts under its code as the table spells it, or as `unknown`, so
     /// that the other side cannot make ever more of them; the rest as in [`ApiError::label`].
     pub fn calls(&self) -> Vec<(Action, String, u64)> {
-        self.observed()
-            .calls
-            .iter()
-            .map(|((action, code), count)| (*action, code.clone(), *count))
-            .collect()
+        self.transport.calls()
     }
 
-    /// Makes one call and returns the JSON object of a success. A call that is refused because of our
-    /// clock is made once more with the other side's time.
+    /// Adds all that the credentials hang on, as it is now, to a digest; nobody is asked.
+    pub fn digest_credentials(&self, hash: &mut Sha256) {
+        self.provider.digest(hash);
+    }
+
+    /// Makes one call and returns the JSON object of a success. A call whose temporary credentials are
+    /// refused is made once more if there are others.
     pub(super) async fn call(
         &self,
         action: Action,
@@ -197,14 +193,29 @@ impl Client {
     ) -> Result<Value, ApiError> {
         let service = action.service();
         let endpoint = self.cloud.endpoints.of_service(service, region);
-        match self.attempt(&endpoint, action, &parameters).await {
-            Err(error)
-                if error.code() == Some(Code::TimestampExpired)
-                    && self.observed().their_clock.is_some() =>
-            {
-                self.attempt(&endpoint, action, &parameters).await
-            }
-            result => result,
+        let held = self.provider.credentials(&self.transport).await;
+        let held = held.map_err(|error| self.without_credentials(action, error))?;
+        let attempt = async |held: &Held| {
+            let call = Call {
+                action,
+                endpoint: &endpoint,
+                account: &held.account,
+                parameters: &parameters,
+            };
+            let signer = Signer {
+                signature: self.cloud.signature,
+                credentials: &held.credentials,
+            };
+            self.transport.call(call, Some(signer)).await
+        };
+        let refused = match attempt(&held).await {
+            Err(error) if error.refuses_temporary_credentials() => error,
+            result => return result,
+        };
+        match self.provider.renew(&held, &self.transport).await {
+            Ok(Some(renewed)) => attempt(&renewed).await,
+            Ok(None) => Err(refused),
+            Err(error) => Err(self.without_credentials(action, error)),
         }
     }
 
@@ -250,120 +261,14 @@ impl Client {
             why,
             named_time: None,
         };
-        self.error(action, cause)
+        self.transport.error(action, cause)
     }
 
-    /// Signs and sends once, and counts how that ended.
-    async fn attempt(
-        &self,
-        endpoint: &Url,
-        action: Action,
-        parameters: &Parameters,
-    ) -> Result<Value, ApiError> {
-        let result = self
-            .send(endpoint, action, parameters)
-            .await
-            .map_err(|cause| self.error(action, cause));
-        let outcome = match &result {
-            Ok(_) => "OK".to_owned(),
-            Err(error) => error
-                .code()
-                .map_or_else(|| error.label(), |code| code.as_str().to_owned()),
-        };
-        *self.observed().calls.entry((action, outcome)).or_default() += 1;
-        result
-    }
-
-    async fn send(
-        &self,
-        endpoint: &Url,
-        action: Action,
-        parameters: &Parameters,
-    ) -> Result<Value, Cause> {
-        let credentials = self.cloud.credentials.read().map_err(Cause::Credentials)?;
-        // Before it is signed: what is signed is the time of sending.
-        self.limiter
-            .turn(&credentials.access_key_id, action, self.cloud.rate)
-            .await
-            .map_err(|rate::Closed| Cause::Closed)?;
-        let attempt = Attempt {
-            action,
-            endpoint,
-            nonce: nonce(),
-            time: self.signing_time(),
-        };
-        let url = attempt.endpoint.clone();
-        let signed = attempt.sign(self.cloud.signature, parameters, &credentials);
-        let request = self
-            .http_request(url, &signed.headers, signed.form)
-            .map_err(Cause::Network)?;
-        let answer = net::exchange(&self.http, request)
-            .await
-            .map_err(Cause::Network)?;
-        let now = self.clock.now();
-        let reading = ClockReading::of(&answer.headers, now);
-        let result = answer::read(&answer, now, &signed.parameters, &credentials);
-        let mut observed = self.observed();
-        observed.reading = reading.or(observed.reading);
-        if let Err(Cause::Refused(refusal)) = &result
-            && refusal.code == Code::TimestampExpired
-        {
-            observed.their_clock = reading;
-        }
-        drop(observed);
-        result.map_err(|cause| {
-            let error = self.error(action, cause);
-            if error.closes_the_action(now) {
-                self.limiter.close(&credentials.access_key_id, action);
-            }
-            error.cause
-        })
-    }
-
-    fn http_request(
-        &self,
-        url: Url,
-        headers: &Headers,
-        form: Zeroizing<String>,
-    ) -> Result<reqwest::Request, NetworkError> {
-        let request = headers
-            .iter()
-            .fold(self.http.post(url), |request, (name, value)| {
-                request.header(*name, value.as_str())
-            });
-        let mut request = request
-            .body(Bytes::from_owner(form))
-            .build()
-            .map_err(NetworkError::Setup)?;
-        // Kept out of what the HTTP client logs.
-        for name in ["authorization", "x-acs-security-token"] {
-            if let Some(value) = request.headers_mut().get_mut(name) {
-                value.set_sensitive(true);
-            }
-        }
-        Ok(request)
-    }
-
-    /// Our time; once it was refused, the other side's as it has gone on since. It stands still while the
-    /// machine sleeps, and is refused and read anew then.
-    fn signing_time(&self) -> Timestamp {
-        match self.observed().their_clock {
-            Some(reading) => reading.remote + reading.at.elapsed(),
-            None => self.clock.now(),
-        }
-    }
-
-    fn error(&self, action: Action, cause: Cause) -> ApiError {
-        ApiError {
-            action,
-            cloud: self.cloud.name.clone(),
-            cause,
-        }
-    }
-
-    /// A thread that panicked while it held the lock left counts behind, nothing half done.
-    fn observed(&self) -> MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The error for a call that could not be signed, counted as an attempt.
+    fn without_credentials(&self, action: Action, error: Arc<CredentialsError>) -> ApiError {
+        let error = self.transport.error(action, Cause::Credentials(error));
+        self.transport.count(&error);
+        error
     }
 }
 
@@ -376,21 +281,6 @@ pub(super) struct Pages {
     pub(super) total: &'static str,
     /// How many items to ask for at once; as many as the action allows.
     pub(super) size: usize,
-}
-
-/// 128 random bits, written like a UUID.
-fn nonce() -> String {
-    let mut bits = [0; 16];
-    aws_lc_rs::rand::fill(&mut bits).expect("the generator ends the process rather than fail");
-    let text = hex(&bits);
-    [
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..],
-    ]
-    .join("-")
 }
 
 #[cfg(test)]

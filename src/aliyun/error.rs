@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -37,7 +38,7 @@ pub struct ApiError {
 pub enum Cause {
     /// There is nothing to sign with. Nothing was sent.
     #[error("no credentials")]
-    Credentials(#[source] CredentialsError),
+    Credentials(#[source] Arc<CredentialsError>),
     /// Nothing was sent: while the call waited for its turn the other side refused another one for a
     /// while.
     #[error("was not sent, because another one was throttled")]
@@ -158,9 +159,41 @@ impl ApiError {
         }
     }
 
-    fn named_time(&self) -> Option<Timestamp> {
+    /// What it asks of a call that needs the credentials which this one was to fetch.
+    pub(super) fn class_for_credentials(&self) -> Class {
+        let first = self.rule().course.first();
+        match first.map_or(Class::Operator, |(class, _)| *class) {
+            Class::Bug | Class::Operator => Class::Operator,
+            Class::Refresh => Class::Refresh,
+            Class::After
+            | Class::Backoff
+            | Class::Reconcile
+            | Class::Reformat
+            | Class::Reissue
+            | Class::Rename => Class::Backoff,
+        }
+    }
+
+    /// Whether the credentials were refused, as temporary ones are whose time is over or which were
+    /// taken back.
+    pub(super) fn refuses_temporary_credentials(&self) -> bool {
+        self.code().is_some_and(|code| {
+            [
+                Code::AccessKeyNotFound,
+                Code::InvalidSecurityToken,
+                Code::SecurityTokenExpired,
+                Code::SecurityTokenMalformed,
+                Code::SecurityTokenMismatch,
+            ]
+            .contains(&code)
+        })
+    }
+
+    /// The time that the other side named, if it did.
+    pub(super) fn named_time(&self) -> Option<Timestamp> {
         match &self.cause {
-            Cause::Credentials(_) | Cause::Closed | Cause::Network(_) => None,
+            Cause::Credentials(error) => error.named_time(),
+            Cause::Closed | Cause::Network(_) => None,
             Cause::Refused(refusal) => refusal.named_time,
             Cause::Unreadable { named_time, .. } => *named_time,
         }
@@ -169,10 +202,19 @@ impl ApiError {
     /// What it is about and what it asks of an installation.
     fn rule(&self) -> Rule {
         match &self.cause {
-            // A file that is being replaced is whole a moment later.
-            Cause::Credentials(_) => Rule {
+            Cause::Credentials(error) => Rule {
                 about: About::Cloud,
-                course: REFRESH,
+                course: match error.class() {
+                    Class::Backoff => BACKOFF,
+                    Class::Refresh => REFRESH,
+                    Class::After
+                    | Class::Bug
+                    | Class::Operator
+                    | Class::Reconcile
+                    | Class::Reformat
+                    | Class::Reissue
+                    | Class::Rename => OPERATOR,
+                },
             },
             // The deadline that the other call has set holds the next attempt back.
             Cause::Closed => Rule {
@@ -243,7 +285,8 @@ impl ApiError {
         match (about, self.action.service()) {
             (About::Here | About::Status, _) | (About::Permission, Service::Alidns) => Scope::Here,
             (About::Call, _) => self.action.call_scope(&cloud),
-            (About::Action, _) | (About::Permission, Service::Cas | Service::Vod) => action,
+            (About::Action, _)
+            | (About::Permission, Service::Cas | Service::Sts | Service::Vod) => action,
             (About::Cloud, _) => Scope::Cloud { cloud },
         }
     }

@@ -2,9 +2,10 @@
 //! throttle.
 //!
 //! Alibaba Cloud counts the calls of each action per account and second (30 of
-//! `SetVodDomainSSLCertificate`, says its page). Which account an access key belongs to is not told,
-//! so a limit belongs to a key and an action: reading back takes nothing from installing, and clouds
-//! with the same key share. Calls leave one by one at even distances; what was not used is not saved
+//! `SetVodDomainSSLCertificate`, says its page). Which account an access key belongs to is not told
+//! unless by the name of a role or by the configuration; where it is not, a limit belongs to the key or
+//! to what gives temporary ones. Limits are by action: reading back takes nothing from installing.
+//! Clouds of the same account share. Calls leave one by one at even distances; what was not used is not saved
 //! up. Who waits when the other side refuses a call as one too many does not call: it was decided to
 //! before the other side named a time.
 
@@ -40,7 +41,7 @@ pub struct Rate {
 #[derive(Clone, Debug, Default)]
 pub struct Limiter(Arc<Mutex<Paces>>);
 
-/// By access key id and action.
+/// By account and action.
 type Paces = BTreeMap<(String, Action), Arc<Pace>>;
 
 /// When the next call of an action may leave. Whoever waits for its slot holds the lock, and the
@@ -91,32 +92,32 @@ impl Rate {
 // === impl Limiter ===
 
 impl Limiter {
-    /// Waits until `access_key_id` may call `action`. Callers come in the order in which they asked; one
+    /// Waits until `account` may call `action`. Callers come in the order in which they asked; one
     /// that is dropped while it waits, or turned away, uses nothing up.
     pub(super) async fn turn(
         &self,
-        access_key_id: &str,
+        account: &str,
         action: Action,
         rate: Rate,
     ) -> Result<(), Closed> {
-        let pace = self.pace(access_key_id, action);
+        let pace = self.pace(account, action);
         pace.turn(rate.distance(action)).await
     }
 
     /// Turns away everybody who waits to call `action`: the other side refuses it for a while.
-    pub(super) fn close(&self, access_key_id: &str, action: Action) {
-        let pace = self.pace(access_key_id, action);
+    pub(super) fn close(&self, account: &str, action: Action) {
+        let pace = self.pace(account, action);
         pace.closed.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn pace(&self, access_key_id: &str, action: Action) -> Arc<Pace> {
-        let key = (access_key_id.to_owned(), action);
+    fn pace(&self, account: &str, action: Action) -> Arc<Pace> {
+        let key = (account.to_owned(), action);
         // A thread that panicked while it held the lock left nothing half done.
         let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pace) = paces.get(&key) {
             return Arc::clone(pace);
         }
-        // Temporary access keys come and go: what holds nobody back any more is forgotten.
+        // Keys are replaced: what holds nobody back any more is forgotten.
         let now = Instant::now();
         paces.retain(|_, pace| pace.is_busy(now));
         Arc::clone(paces.entry(key).or_default())

@@ -53,6 +53,22 @@ impl Attempt<'_> {
         }
     }
 
+    /// A call that needs no signature.
+    pub(super) fn unsigned(self, parameters: &Parameters) -> Request {
+        let parameters = parameters
+            .clone()
+            .with("Action", self.action.as_str())
+            .with("Format", "JSON")
+            .with("SignatureNonce", self.nonce)
+            .with("Timestamp", self.time.to_iso_seconds())
+            .with("Version", self.action.service().version());
+        Request {
+            headers: headers([("content-type", FORM)]),
+            form: canonical(parameters.iter()),
+            parameters,
+        }
+    }
+
     /// With version 1.0 everything is a parameter.
     fn sign_v1(self, parameters: Parameters, credentials: &Credentials) -> Request {
         let parameters = parameters

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::client::{Client, Cloud, Endpoints};
-use super::credentials::CredentialSource;
+use super::credentials::{CredentialSource, Environment};
 use super::rate::{Limiter, Rate};
 use super::sign::Signature;
 use crate::certificate::pem_block;
@@ -134,10 +134,13 @@ impl Bench {
         let cloud = Cloud {
             name: "default".into(),
             credentials,
+            account: None,
             signature,
             endpoints: Endpoints {
                 alidns: endpoint.clone(),
                 cas: Some(endpoint.clone()),
+                imds: endpoint.clone(),
+                sts: endpoint.clone(),
                 vod: endpoint,
             },
             rate: Rate {
@@ -151,7 +154,14 @@ impl Bench {
         };
         let clock = Clock::simulated(noon());
         Self {
-            client: Client::new(cloud, &network, clock.clone(), Limiter::default()).unwrap(),
+            client: Client::new(
+                cloud,
+                &network,
+                &Environment::default(),
+                clock.clone(),
+                Limiter::default(),
+            )
+            .unwrap(),
             clock,
             requests,
             folder,

@@ -192,6 +192,8 @@ pub(super) struct Cloud {
     pub(super) region: Option<Text>,
     /// Where the access key comes from. Default: `chain`.
     pub(super) credentials: Option<Spanned<Credentials>>,
+    /// The number of the account that calls count against. Default: what the credentials tell.
+    pub(super) account: Option<Text>,
     /// How calls are signed. Default: `hmac-sha1`.
     pub(super) signature: Option<Text>,
     /// Calls a second.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::shared::{InFlight, Issuer, Job, Shared};
 use crate::acme::Ca;
-use crate::aliyun::{Client, Cloud, Limiter};
+use crate::aliyun::{Client, Environment, Limiter};
 use crate::certificate::hex;
 use crate::clock::Clock;
 use crate::config::{CertificateConfig, Config, SolverSettings, StoreConfig};
@@ -38,13 +38,7 @@ pub(super) async fn build(
 ) -> Result<Shared, DaemonError> {
     let store = open_store(&config.store, clock).await?;
     let dns = Dns::new(config.dns.clone());
-    let mut clouds = BTreeMap::new();
-    let limiter = Limiter::default();
-    for (name, cloud) in &config.clouds {
-        let (cloud, clock) = (cloud.clone(), clock.clone());
-        let client = Client::new(cloud, &config.network, clock, limiter.clone())?;
-        clouds.insert(name.clone(), Arc::new(client));
-    }
+    let clouds = clouds(config, clock)?;
     let issuers = issuers(config, clock)?;
     let solvers = solvers(config, &clouds, &dns);
     let mut jobs = BTreeMap::new();
@@ -84,6 +78,19 @@ async fn open_store(settings: &StoreConfig, clock: &Clock) -> Result<Store, Daem
         history: settings.history,
     };
     Ok(Store::open(&settings, clock.now()).await?)
+}
+
+/// The clouds. Those of one account share its limits.
+fn clouds(config: &Config, clock: &Clock) -> Result<BTreeMap<String, Arc<Client>>, DaemonError> {
+    let environment = Environment::of_process();
+    let limiter = Limiter::default();
+    let mut clouds = BTreeMap::new();
+    for (name, cloud) in &config.clouds {
+        let (cloud, network) = (cloud.clone(), &config.network);
+        let client = Client::new(cloud, network, &environment, clock.clone(), limiter.clone())?;
+        clouds.insert(name.clone(), Arc::new(client));
+    }
+    Ok(clouds)
 }
 
 /// The CAs that some certificate names; the other well-known ones are not even resolved.
@@ -140,7 +147,7 @@ fn job(
         Some((id.clone(), Arc::new(Target::AliyunVod(vod))))
     });
     Job {
-        digest: digest(config, certificate, installation),
+        digest: digest(config, certificate, installation, clouds),
         spec: certificate.spec.clone(),
         solvers: certificate.solvers.clone(),
         targets: targets.collect(),
@@ -150,7 +157,12 @@ fn job(
 /// A digest of what failures for a person hang on: another one means that they are worth another
 /// try. It is kept in the store; the installation's id is in it so that equal secrets of two
 /// installations do not look equal.
-fn digest(config: &Config, certificate: &CertificateConfig, installation: &str) -> String {
+fn digest(
+    config: &Config,
+    certificate: &CertificateConfig,
+    installation: &str,
+    clients: &BTreeMap<String, Arc<Client>>,
+) -> String {
     let spec = &certificate.spec;
     let mut clouds: BTreeSet<&str> = certificate
         .targets
@@ -175,26 +187,18 @@ fn digest(config: &Config, certificate: &CertificateConfig, installation: &str) 
         parts.push(format!("{name} {solver:?}"));
         clouds.extend(solver.map(SolverSettings::cloud));
     }
-    for cloud in clouds.iter().filter_map(|name| config.clouds.get(*name)) {
+    for client in clouds.iter().filter_map(|name| clients.get(*name)) {
+        let cloud = client.cloud();
         parts.push(format!(
             "{} {:?} {:?}",
             cloud.name, cloud.signature, cloud.endpoints
         ));
-        parts.push(credentials_digest(cloud));
+        let mut credentials = Sha256::new();
+        client.digest_credentials(&mut credentials);
+        parts.push(hex(&credentials.finalize()));
     }
     // As a list in JSON no two lists look alike.
     hex(&Sha256::digest(serde_json::json!(parts).to_string()))
-}
-
-/// A digest of the credentials as they are now; of nothing if they cannot be read.
-fn credentials_digest(cloud: &Cloud) -> String {
-    let mut hash = Sha256::new();
-    if let Ok(credentials) = cloud.credentials.read() {
-        hash.update(&credentials.access_key_id);
-        hash.update(" ");
-        hash.update(credentials.access_key_secret.expose());
-    }
-    hex(&hash.finalize())
 }
 
 #[cfg(test)]
@@ -221,7 +225,8 @@ mod tests {
         let config = loaded
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
             .config;
-        digest(&config, &config.certificates[0], "12345678")
+        let clouds = clouds(&config, &Clock::System).unwrap();
+        digest(&config, &config.certificates[0], "12345678", &clouds)
     }
 
     #[test]

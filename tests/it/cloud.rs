@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use url::Url;
-use vodcertd::aliyun::{Client, Cloud, CredentialSource, Endpoints, Limiter, Rate, Signature};
+use vodcertd::aliyun::{
+    Client, Cloud, CredentialSource, Endpoints, Environment, Limiter, Rate, Signature,
+};
 use vodcertd::clock::Clock;
 use vodcertd::net::Network;
 use vodcertd::secret::SecretSource;
@@ -39,7 +41,21 @@ pub(crate) fn client_with(
         },
         ..settings(gateway, secret)
     };
-    Client::new(cloud, network, Clock::System, Limiter::default()).unwrap()
+    let environment = Environment::default();
+    Client::new(
+        cloud,
+        network,
+        &environment,
+        Clock::System,
+        Limiter::default(),
+    )
+    .unwrap()
+}
+
+/// A client of a cloud that shares this limiter.
+pub(crate) fn client_of(cloud: Cloud, limiter: Limiter) -> Client {
+    let (network, environment) = (Network::default(), Environment::default());
+    Client::new(cloud, &network, &environment, Clock::System, limiter).unwrap()
 }
 
 /// The cloud of a gateway, its secret in this file.
@@ -51,10 +67,13 @@ pub(crate) fn settings(gateway: &Gateway, secret: PathBuf) -> Cloud {
             access_key_id: Gateway::ACCESS_KEY_ID.into(),
             access_key_secret: SecretSource::File(secret),
         },
+        account: None,
         signature: Signature::default(),
         endpoints: Endpoints {
             alidns: url.clone(),
             cas: Some(url.clone()),
+            imds: url.clone(),
+            sts: url.clone(),
             vod: url,
         },
         rate: Rate::default(),

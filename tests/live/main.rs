@@ -18,7 +18,7 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use vodcertd::aliyun::{Client, Cloud, Limiter, Signature};
+use vodcertd::aliyun::{Client, Cloud, Environment, Limiter, Signature};
 use vodcertd::clock::Clock;
 use vodcertd::config::{self, Config};
 use vodcertd::name::AccelerationDomain;
@@ -120,7 +120,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
 
 impl Clients {
     fn new(config: &Config, arguments: &Arguments) -> anyhow::Result<Self> {
-        let limiter = Limiter::default();
+        let (limiter, environment) = (Limiter::default(), Environment::of_process());
         let of = |name: &str, signature: Option<Signature>| {
             let cloud = config.clouds.get(name);
             let cloud =
@@ -129,7 +129,8 @@ impl Clients {
                 signature: signature.unwrap_or(cloud.signature),
                 ..cloud.clone()
             };
-            let client = Client::new(cloud, &config.network, Clock::System, limiter.clone());
+            let network = &config.network;
+            let client = Client::new(cloud, network, &environment, Clock::System, limiter.clone());
             client.context("cannot make a client")
         };
         let dns = arguments.dns_cloud.as_ref().unwrap_or(&arguments.cloud);

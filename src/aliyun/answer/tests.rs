@@ -22,7 +22,7 @@ fn read_answer(status: u16, body: &str) -> Result<Value, Cause> {
         access_key_secret: Secret::new(KEY_SECRET),
         security_token: Some(Secret::new("CAIS/+token==~*")),
     };
-    read(&answer, noon(), &sent, &credentials)
+    read(&answer, noon(), &sent, Some(&credentials))
 }
 
 fn refused(status: u16, body: &str) -> Refusal {

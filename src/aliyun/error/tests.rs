@@ -391,7 +391,9 @@ fn without_credentials_the_cloud_waits_for_a_person() {
     let error = ApiError {
         action: Action::DescribeDomains,
         cloud: CLOUD.into(),
-        cause: Cause::Credentials(CredentialsError::NotInEnvironment(vec!["THE_KEY"])),
+        cause: Cause::Credentials(Arc::new(CredentialsError::NotInEnvironment(vec![
+            "THE_KEY",
+        ]))),
     };
     let failure = error.failure(noon());
     assert_eq!(course(&failure), "refresh operator");

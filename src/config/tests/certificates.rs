@@ -320,8 +320,7 @@ cloud = "mine"
         &[
             r#"1:10 the issuer "mine" has no `directory` (add the https URL of the CA's ACME directory)"#,
             r#"2:10 the solver "mine" has no `kind` (add kind = "alidns")"#,
-            r#"4:15 the credentials have no `access_key_id` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
-            r#"4:15 the credentials have no `access_key_secret_file` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
+            r#"4:15 this is no source of credentials (possible: "chain", { access_key_id, access_key_secret_file }, { ecs_role } or { assume_role, external_id, source })"#,
         ],
     ),
 ];

@@ -4,7 +4,7 @@
 use super::{CERTIFICATE, right, short, wrong};
 
 /// Settings at the top of the file.
-const SECTIONS: [(&str, &str); 22] = [
+const SECTIONS: [(&str, &str); 19] = [
     ("language = \"zh\"", "language \"zh\""),
     ("[store]\nurl = \"postgres://db/vod\"", "PostgreSQL"),
     ("[store]\nplaintext_keys = true", "`plaintext_keys`"),
@@ -22,18 +22,6 @@ const SECTIONS: [(&str, &str); 22] = [
     (
         "[issuers.zerossl]",
         "\"zerossl\" takes only accounts with an external account binding (`eab`), which",
-    ),
-    (
-        "[clouds.a]\ncredentials = { ecs_role = \"a\" }",
-        "`ecs_role`",
-    ),
-    (
-        "[clouds.a]\ncredentials = { assume_role = \"a\" }",
-        "`assume_role`",
-    ),
-    (
-        "[clouds.a]\ncredentials = { source = \"chain\" }",
-        "`source`",
     ),
     (
         "[solvers.a]\nkind = \"rfc2136\"\nserver = \"192.0.2.1:53\"",

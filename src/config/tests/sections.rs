@@ -104,8 +104,47 @@ credentials = {}
         &[
             r#"2:15 the credentials have no `access_key_id` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
             r#"2:62 not a place where a secret can lie (expected an absolute path, "credential:NAME" or "env:NAME")"#,
-            r#"4:15 the credentials have no `access_key_id` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
-            r#"4:15 the credentials have no `access_key_secret_file` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
+            r#"4:15 this is no source of credentials (possible: "chain", { access_key_id, access_key_secret_file }, { ecs_role } or { assume_role, external_id, source })"#,
+        ],
+    ),
+    (
+        "roles",
+        r#"[clouds.a]
+credentials = { ecs_role = "a/b" }
+[clouds.b]
+credentials = { assume_role = "vodcertd", source = "chian" }
+[clouds.c]
+credentials = { external_id = "x", source = { ecs_role = "" } }
+[clouds.d]
+credentials = { assume_role = "acs:ram::1:role/a", source = { assume_role = "acs:ram::2:user/b", source = {} } }
+"#,
+        &[
+            r#"2:28 "a/b" is not the name of a role (write the name alone; "chain" finds the role that the machine has by itself)"#,
+            r#"4:31 "vodcertd" is not the name of a role (expected "acs:ram::ACCOUNT:role/NAME")"#,
+            r#"4:52 "chian" is no source of credentials (did you mean "chain"?)"#,
+            r#"6:15 the credentials have no `assume_role` (write { assume_role = "acs:ram::ACCOUNT:role/NAME", source = … })"#,
+            r#"6:58 "" is not the name of a role (write the name alone; "chain" finds the role that the machine has by itself)"#,
+            r#"8:77 "acs:ram::2:user/b" is not the name of a role (expected "acs:ram::ACCOUNT:role/NAME")"#,
+            r#"8:107 this is no source of credentials (possible: "chain", { access_key_id, access_key_secret_file }, { ecs_role } or { assume_role, external_id, source })"#,
+        ],
+    ),
+    (
+        "two sources at once",
+        r#"[clouds.a]
+credentials = { access_key_id = "LTAI", ecs_role = "a" }
+"#,
+        &[
+            r#"2:15 the credentials have no `access_key_secret_file` (write { access_key_id = "…", access_key_secret_file = "PATH" })"#,
+            r#"2:15 credentials come from one source (possible: "chain", { access_key_id, access_key_secret_file }, { ecs_role } or { assume_role, external_id, source })"#,
+        ],
+    ),
+    (
+        "accounts",
+        r#"[clouds.a]
+account = "acs:ram::1"
+"#,
+        &[
+            r#"2:11 "acs:ram::1" is not the number of an account (write its digits, as they stand in the names of its roles)"#,
         ],
     ),
     (

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{AlidnsSettings, SolverSettings};
 use super::{CERTIFICATE, right};
-use crate::aliyun::{CredentialSource, Endpoints, Signature};
+use crate::aliyun::{AssumeRole, CredentialSource, Endpoints, Signature};
 use crate::certificate::KeyType;
 use crate::keys::KeyFormat;
 use crate::renewal::{Method, OnDrift, RenewPolicy};
@@ -170,7 +170,7 @@ fn clouds_have_credentials_endpoints_and_rates() {
     .config;
     assert_eq!(
         config.clouds["default"].credentials,
-        CredentialSource::Environment
+        CredentialSource::Chain
     );
     assert_eq!(
         config.clouds["default"].endpoints,
@@ -192,7 +192,7 @@ fn clouds_have_credentials_endpoints_and_rates() {
     };
     assert_eq!(a.credentials, expected);
     let b = &config.clouds["b"];
-    assert_eq!(b.credentials, CredentialSource::Environment);
+    assert_eq!(b.credentials, CredentialSource::Chain);
     assert_eq!(b.signature, Signature::Acs3HmacSha256);
     assert_eq!(b.endpoints.vod.as_str(), "http://127.0.0.1:8080/");
     assert_eq!(
@@ -229,15 +229,53 @@ fn endpoints_inside_a_vpc_replace_those_of_the_region() {
         "https://alidns.aliyuncs.com/",
         "https://cas-vpc.cn-hangzhou.aliyuncs.com/",
     ];
-    let expected = expected.map(Some);
-    assert_eq!(endpoints("vpc"), expected);
+    assert_eq!(endpoints("vpc"), expected.map(Some));
     let expected = [
-        "https://vod-vpc.cn-shanghai.aliyuncs.com:8443/",
-        "http://[::1]:8080/",
+        Some("https://vod-vpc.cn-shanghai.aliyuncs.com:8443/"),
+        Some("http://[::1]:8080/"),
+        // Each region of stored certificates has one of its own.
+        None,
     ];
-    // Each region of stored certificates has one of its own.
-    let expected = [Some(expected[0]), Some(expected[1]), None];
     assert_eq!(endpoints("tunnel"), expected);
+}
+
+#[test]
+fn credentials_come_from_roles_one_from_another() {
+    let config = right(
+        r#"
+        [clouds.machine]
+        account = "123"
+        credentials = { ecs_role = "vodcertd" }
+        [clouds.partner]
+        credentials = { assume_role = "acs:ram::1:role/a", external_id = "x", source = { assume_role = "acs:ram::2:role/b" } }
+        endpoints = { sts = "https://sts.cn-shanghai.aliyuncs.com", imds = "http://192.0.2.1" }
+        [[certificates]]
+        names = ["v.example.com"]
+        "#,
+    )
+    .config;
+    let machine = &config.clouds["machine"];
+    let role = CredentialSource::EcsRole("vodcertd".into());
+    assert_eq!(machine.credentials, role);
+    assert_eq!(machine.account.as_deref(), Some("123"));
+    let assumed = |role: &str, external_id: Option<&str>, source| {
+        CredentialSource::AssumeRole(Box::new(AssumeRole {
+            role: role.parse().unwrap(),
+            external_id: external_id.map(str::to_owned),
+            source,
+        }))
+    };
+    let inner = assumed("acs:ram::2:role/b", None, CredentialSource::Chain);
+    let outer = assumed("acs:ram::1:role/a", Some("x"), inner);
+    let partner = &config.clouds["partner"];
+    assert_eq!(partner.credentials, outer);
+    assert_eq!(partner.account, None);
+    let endpoints = &partner.endpoints;
+    assert_eq!(
+        endpoints.sts.as_str(),
+        "https://sts.cn-shanghai.aliyuncs.com/"
+    );
+    assert_eq!(endpoints.imds.as_str(), "http://192.0.2.1/");
 }
 
 #[test]

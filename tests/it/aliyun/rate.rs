@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use vodcertd::aliyun::Limiter;
-use vodcertd::clock::Clock;
 
 use super::*;
 
@@ -15,7 +14,7 @@ async fn nobody_who_waits_calls_after_a_throttle() {
     let mut cloud = cloud::settings(&bench.gateway, bench.folder.path().join("secret"));
     cloud.rate.install = NonZeroU32::MIN;
     let limiter = Limiter::default();
-    let client = Client::new(cloud, &Network::default(), Clock::System, limiter).unwrap();
+    let client = cloud::client_of(cloud, limiter);
     bench.disturb(Disturbance::Refuse(Refusal::throttled()));
     let call = upload(&pair(forge::valid_now()));
     let calls = (0..10).map(|_| client.set_vod_certificate(&call));
@@ -50,8 +49,7 @@ async fn install_at_the_limit(count: u32, stretch: Duration) -> Duration {
     let [one, two] = ["one", "two"].map(|name| {
         let mut cloud = cloud::settings(&bench.gateway, bench.folder.path().join("secret"));
         name.clone_into(&mut cloud.name);
-        let (network, limiter) = (Network::default(), limiter.clone());
-        Client::new(cloud, &network, Clock::System, limiter).unwrap()
+        cloud::client_of(cloud, limiter.clone())
     });
     let call = upload(&pair(forge::valid_now()));
     let domain = domain();

@@ -1,7 +1,7 @@
 //! Killed while proofs are published, stand, and are taken away.
 
 use vodcertd::aliyun::alidns::RecordId;
-use vodcertd::aliyun::{Client, Limiter};
+use vodcertd::aliyun::{Client, Environment, Limiter};
 use vodcertd::clock::Clock;
 use vodcertd::config;
 use vodcertd::name::Label;
@@ -134,7 +134,9 @@ async fn a_proof_that_somebody_removed_meanwhile_is_published_again() {
 fn cloud(scene: &Scene) -> Client {
     let config = config::load(&scene.write_config()).unwrap().config;
     let cloud = config.clouds["default"].clone();
-    Client::new(cloud, &config.network, Clock::System, Limiter::default()).unwrap()
+    let (clock, limiter) = (Clock::System, Limiter::default());
+    let environment = Environment::default();
+    Client::new(cloud, &config.network, &environment, clock, limiter).unwrap()
 }
 
 #[tokio::test]
