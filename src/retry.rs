@@ -231,36 +231,22 @@ impl Scope {
 
     /// The scope in which failed calls of an action are counted; nothing for what is no action.
     pub fn faults(&self) -> Option<Self> {
-        match self {
-            Self::CloudAction { cloud, action } => Some(Self::CloudCall {
-                cloud: cloud.clone(),
-                action: action.clone(),
-            }),
-            Self::Here
-            | Self::CloudCall { .. }
-            | Self::Cloud { .. }
-            | Self::Ca { .. }
-            | Self::CaAccount { .. }
-            | Self::RegisteredDomain { .. }
-            | Self::Name { .. }
-            | Self::ExactSet { .. } => None,
-        }
+        let Self::CloudAction { cloud, action } = self else {
+            return None;
+        };
+        Some(Self::CloudCall {
+            cloud: cloud.clone(),
+            action: action.clone(),
+        })
     }
 
     /// The key under which it is stored that somebody tries an action which was closed by its faults;
     /// nothing for what counts no faults.
     pub fn probe(&self) -> Option<String> {
-        match self {
-            Self::CloudCall { cloud, action } => Some(format!("cloud-probe|{cloud}|{action}")),
-            Self::Here
-            | Self::CloudAction { .. }
-            | Self::Cloud { .. }
-            | Self::Ca { .. }
-            | Self::CaAccount { .. }
-            | Self::RegisteredDomain { .. }
-            | Self::Name { .. }
-            | Self::ExactSet { .. } => None,
-        }
+        let Self::CloudCall { cloud, action } = self else {
+            return None;
+        };
+        Some(format!("cloud-probe|{cloud}|{action}"))
     }
 
     /// The key under which deadlines of this scope are stored; `None` for [`Scope::Here`], whose

@@ -14,7 +14,7 @@ use vodcertd_sandbox::edge::Breakage;
 use vodcertd_sandbox::gateway::{Disturbance, Fault, RawAnswer, Refusal};
 use vodcertd_sandbox::world::RecordKind;
 
-use crate::support::{SET, Scene, target};
+use crate::support::{READ, SET, Scene, target};
 
 const ONE: &str = "[[certificates]]\nname = \"video\"\nnames = [\"v.example.com\"]\n";
 const TWO: &str = "[[certificates]]\nname = \"video\"\nnames = [\"v.example.com\"]\n\
@@ -341,7 +341,7 @@ async fn without_the_right_to_read_back_it_is_installed_and_seen() {
     let scene = one().await;
     let refusal = Refusal::new(403, "Forbidden.RAM", "User not authorized to operate.");
     for action in [
-        "DescribeVodDomainCertificateInfo",
+        READ,
         "DescribeVodDomainDetail",
         "DescribeVodSSLCertificateList",
     ] {
@@ -372,14 +372,13 @@ async fn targets_that_may_not_be_read_do_not_wait_for_each_other() {
         .start()
         .await;
     let refusal = Refusal::new(403, "Forbidden.RAM", "User not authorized to operate.");
-    let question = "DescribeVodDomainCertificateInfo";
-    let fault = Fault::always(Disturbance::Refuse(refusal)).on(question);
+    let fault = Fault::always(Disturbance::Refuse(refusal)).on(READ);
     scene.gateway.faults().push(fault);
     let daemon = scene.run();
     scene.until_seen("video", 1).await;
     scene.until_at_rest("video").await;
     daemon.stop().await;
-    assert_eq!(scene.gateway.calls().of(question).len(), 3);
+    assert_eq!(scene.gateway.calls().of(READ).len(), 3);
     assert!(deadlines(&scene).await.is_empty());
     assert_eq!((scene.orders_at_ca(), scene.installs()), (1, 3));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vodcertd_sandbox::gateway::{Disturbance, Fault, Reupload, Settings};
 
 use super::*;
-use crate::support::SET;
+use crate::support::{READ, SET};
 
 #[tokio::test]
 async fn an_install_that_was_cut_off_before_it_took_effect_is_made() {
@@ -19,7 +19,7 @@ async fn an_install_that_was_cut_off_before_it_took_effect_is_made() {
 
     assert_eq!(scene.orders_at_ca(), 1);
     assert_eq!(scene.installs(), 1);
-    let asked = scene.gateway.calls().of("DescribeVodDomainCertificateInfo");
+    let asked = scene.gateway.calls().of(READ);
     assert_eq!(
         asked.len(),
         2,
