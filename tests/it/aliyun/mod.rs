@@ -2,6 +2,7 @@
 //! its own.
 
 mod clock;
+mod credentials;
 mod rate;
 mod sdk;
 
@@ -21,7 +22,9 @@ use vodcertd::retry::{Class, Scope};
 use vodcertd::secret::Secret;
 use vodcertd::time::Timestamp;
 use vodcertd_sandbox::forge::{self, Forged, KeyKind, Validity};
-use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Gateway, Refusal, Reupload, Settings};
+use vodcertd_sandbox::gateway::{
+    Call, Disturbance, Fault, Gateway, RawAnswer, Refusal, Reupload, Settings,
+};
 use vodcertd_sandbox::world::{self, World};
 
 use crate::cloud;

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Instant;
 
-use vodcertd::aliyun::Limiter;
+use vodcertd::aliyun::{CredentialSource, Limiter};
+use vodcertd::secret::SecretSource;
+use vodcertd_sandbox::gateway::AccessKey;
 
 use super::*;
 
@@ -36,19 +38,34 @@ async fn nobody_who_waits_calls_after_a_throttle() {
     client.set_vod_certificate(&call).await.unwrap();
 }
 
-/// Makes `count` calls that install at once in two clouds with one access key, reading back meanwhile, at a
-/// gateway that lets 30 installs and 10 of each other call through within any stretch of this
-/// length. Gives how long the installs took.
-async fn install_at_the_limit(count: u32, stretch: Duration) -> Duration {
+const ACCOUNT: &str = "1234567890123456";
+
+/// Makes `count` calls that install at once in two clouds of one account with these access keys,
+/// reading back meanwhile, at a gateway that lets 30 installs and 10 of each other call of an account
+/// through within any stretch of this length. Gives how long the installs took.
+async fn install_at_the_limit(
+    count: u32,
+    stretch: Duration,
+    clouds: [(&str, Option<&str>); 2],
+) -> Duration {
     let bench = Bench::start().await;
+    for (key, _) in clouds {
+        let key = AccessKey::new(key, Gateway::ACCESS_KEY_SECRET);
+        bench.gateway.add_access_key(key.of_account(ACCOUNT));
+    }
     bench.gateway.limit(SET, 30, stretch);
     bench
         .gateway
         .limit("DescribeVodDomainCertificateInfo", 10, stretch);
     let limiter = Limiter::default();
-    let [one, two] = ["one", "two"].map(|name| {
-        let mut cloud = cloud::settings(&bench.gateway, bench.folder.path().join("secret"));
-        name.clone_into(&mut cloud.name);
+    let [one, two] = clouds.map(|(key, account)| {
+        let secret = bench.folder.path().join("secret");
+        let mut cloud = cloud::settings(&bench.gateway, secret.clone());
+        cloud.credentials = CredentialSource::Static {
+            access_key_id: key.to_owned(),
+            access_key_secret: SecretSource::File(secret),
+        };
+        cloud.account = account.map(str::to_owned);
         cloud::client_of(cloud, limiter.clone())
     });
     let call = upload(&pair(forge::valid_now()));
@@ -82,7 +99,8 @@ async fn installs_at_once_meet_no_throttle_and_use_the_rate() {
     let alone = std::env::var("VODCERTD_INSTALLS").ok();
     let count = alone.as_ref().map_or(60, |count| count.parse().unwrap());
     let stretch = if alone.is_some() { 1000 } else { 800 };
-    let took = install_at_the_limit(count, Duration::from_millis(stretch)).await;
+    let clouds = [(Gateway::ACCESS_KEY_ID, None); 2];
+    let took = install_at_the_limit(count, Duration::from_millis(stretch), clouds).await;
     let share = f64::from(count) / 30.0 / took.as_secs_f64();
     println!(
         "{count} installs in {took:.2?}: {:.1} % of 30 a second, no throttle",
@@ -91,4 +109,12 @@ async fn installs_at_once_meet_no_throttle_and_use_the_rate() {
     // The first one does not wait.
     assert!(took >= Duration::from_secs(1) * (count - 1) / 30);
     assert!(share >= if alone.is_some() { 0.95 } else { 0.2 });
+}
+
+/// The limit is the account's: another access key is no second one.
+#[tokio::test]
+async fn clouds_of_one_account_share_its_limit_whatever_their_keys() {
+    let clouds = [("LTAIone", Some(ACCOUNT)), ("LTAItwo", Some(ACCOUNT))];
+    let took = install_at_the_limit(60, Duration::from_millis(800), clouds).await;
+    assert!(took >= Duration::from_secs(1) * 59 / 30, "{took:?}");
 }

@@ -143,16 +143,19 @@ impl Calls {
         locked(&self.urls).clone()
     }
 
-    /// How many requests had the private key in their URL.
+    /// How many requests had a private key, or an OIDC token, in their URL.
     pub fn keys_in_urls(&self) -> usize {
         *locked(&self.keys_in_urls)
     }
 
     /// # Panics
-    /// If a request ever had the private key in its URL.
+    /// If a request ever had a private key, or an OIDC token, in its URL.
     pub fn assert_no_key_in_url(&self) {
         let count = self.keys_in_urls();
-        assert_eq!(count, 0, "{count} request(s) had a private key in the URL");
+        assert_eq!(
+            count, 0,
+            "{count} request(s) had a private key or a token in the URL"
+        );
     }
 
     pub(super) fn panics(&self) -> usize {

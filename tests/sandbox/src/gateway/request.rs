@@ -46,7 +46,7 @@ impl Request {
         let query_pairs = form_urlencoded::parse(query.as_bytes());
         let key_in_url = query_pairs
             .clone()
-            .any(|(name, _)| ["SSLPri", "Key"].contains(&&*name));
+            .any(|(name, _)| ["SSLPri", "Key", "OIDCToken"].contains(&&*name));
         let v3 = v3::Signed::read(&method, uri, headers, body);
         let in_headers = v3.iter().flat_map(parameters_in_headers);
         let pairs = query_pairs.chain(form_urlencoded::parse(form));
@@ -180,6 +180,7 @@ mod tests {
     fn a_key_in_the_url_is_noticed() {
         assert!(read("/?SSLPri=x", FORM, "").key_in_url);
         assert!(read("/?Key=x", FORM, "").key_in_url);
+        assert!(read("/?OIDCToken=x", FORM, "").key_in_url);
         assert!(!read("/?SSLPub=x", FORM, "SSLPri=x").key_in_url);
     }
 
