@@ -142,6 +142,8 @@ impl Transport {
             .map_err(|cause| self.error(call.action, cause));
         match &result {
             Ok(_) => self.count_as(call.action, "OK".to_owned()),
+            // Nobody was called.
+            Err(error) if matches!(error.cause, Cause::Closed) => {}
             Err(error) => self.count(error),
         }
         result

@@ -18,7 +18,8 @@ use crate::time::{Deadline, Timestamp};
 /// A scope that was open again for this long before it is closed begins its row anew.
 const ROW_FORGOTTEN: Duration = Duration::from_hours(1);
 
-/// A probe is over after this long, whatever became of it. Longer than the calls of a step take.
+/// A probe is over after this long, whatever became of it. Longer than the calls of an install or a
+/// read-back take; an order waits for DNS between its calls, and somebody else may try meanwhile.
 pub const PROBE: Duration = Duration::from_mins(2);
 
 /// The right to try actions that were closed by their faults.

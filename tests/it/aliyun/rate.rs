@@ -35,6 +35,12 @@ async fn nobody_who_waits_calls_after_a_throttle() {
         "{labels:?}"
     );
     assert_eq!(bench.gateway.calls().of(SET).len(), 1);
+    let counted = client.calls();
+    let counted: Vec<_> = counted
+        .iter()
+        .map(|(_, code, count)| (&**code, *count))
+        .collect();
+    assert_eq!(counted, [("Throttling.User", 1)], "what is called");
     client.set_vod_certificate(&call).await.unwrap();
 }
 
