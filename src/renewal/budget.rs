@@ -43,9 +43,14 @@ pub struct Quota {
     pub per: Duration,
 }
 
-/// The limits of a CA. What it does not limit, or does not publish, is not in it.
+/// The limits of a CA.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Limits(BTreeMap<Limit, Quota>);
+pub struct Limits {
+    /// What it does not limit, or does not publish, is not in it.
+    quotas: BTreeMap<Limit, Quota>,
+    /// Whether it counts renewals less than other orders ([`Exemption`]).
+    spares_renewals: bool,
+}
 
 /// What an order takes from one bucket of its CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +77,16 @@ pub enum DrawKind {
     Needs,
 }
 
-/// Why the CA does not count an order.
+/// Why Let's Encrypt does not count an order
+/// (<https://letsencrypt.org/docs/rate-limits/#limit-exemptions-for-renewals>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exemption {
     /// It counts.
     None,
-    /// It renews a certificate with the same names: Let's Encrypt counts it for the exact set alone.
+    /// It renews a certificate with the same names: it counts for the exact set alone.
     SameNames,
-    /// It replaces a certificate at the CA's own suggestion (RFC 9773 §5): nothing counts it.
+    /// It replaces a certificate within the time that the CA suggests (RFC 9773 §4.2): it counts for
+    /// nothing.
     Replaces,
 }
 
@@ -145,7 +152,7 @@ impl Quota {
     }
 
     /// How long it takes until there is one more.
-    fn refill(self) -> Duration {
+    pub fn refill(self) -> Duration {
         self.per / self.count.get()
     }
 
@@ -187,32 +194,33 @@ impl Limits {
             ],
             _ => &[],
         };
-        limits
-            .iter()
-            .filter_map(|(limit, count, per)| {
-                Some((*limit, Quota::new(*count, Duration::from_secs(*per))?))
-            })
-            .collect()
+        let quotas = limits.iter().filter_map(|(limit, count, per)| {
+            Some((*limit, Quota::new(*count, Duration::from_secs(*per))?))
+        });
+        Self {
+            quotas: quotas.collect(),
+            spares_renewals: !limits.is_empty(),
+        }
     }
 
     /// The same with one limit set, or lifted.
     #[must_use]
     pub fn with(mut self, limit: Limit, quota: Option<Quota>) -> Self {
         match quota {
-            Some(quota) => self.0.insert(limit, quota),
-            None => self.0.remove(&limit),
+            Some(quota) => self.quotas.insert(limit, quota),
+            None => self.quotas.remove(&limit),
         };
         self
     }
 
     /// How many of it the CA takes; nothing if it does not limit that.
     pub fn quota(&self, limit: Limit) -> Option<Quota> {
-        self.0.get(&limit).copied()
+        self.quotas.get(&limit).copied()
     }
 
     /// All limits.
     pub fn iter(&self) -> impl Iterator<Item = (Limit, Quota)> {
-        self.0.iter().map(|(limit, quota)| (*limit, *quota))
+        self.quotas.iter().map(|(limit, quota)| (*limit, *quota))
     }
 
     /// What an order of an account for these names takes.
@@ -227,6 +235,11 @@ impl Limits {
             subject: subject.to_owned(),
             quota: self.quota(limit),
             kind,
+        };
+        let exemption = if self.spares_renewals {
+            exemption
+        } else {
+            Exemption::None
         };
         let (renewed, replaced) = match exemption {
             Exemption::None => (DrawKind::Takes, DrawKind::Takes),
@@ -256,32 +269,29 @@ impl Limits {
     }
 }
 
-impl FromIterator<(Limit, Quota)> for Limits {
-    fn from_iter<T: IntoIterator<Item = (Limit, Quota)>>(limits: T) -> Self {
-        Self(limits.into_iter().collect())
-    }
-}
-
 // === impl Exemption ===
 
 impl Exemption {
-    /// Why an order for these names at this CA is not counted, where `held` was issued before and
+    /// Why an order for these names at this CA is not counted at `now`, where `held` was issued before and
     /// `replaces` tells whether the CA is told so.
     pub fn of(
         held: Option<&Issued>,
         directory: &str,
         names: &BTreeSet<DnsName>,
         replaces: bool,
+        now: Timestamp,
     ) -> Self {
-        let renews = held.is_some_and(|held| {
-            held.directory == directory
-                && names.is_subset(&held.leaf.names)
-                && held.leaf.names.is_subset(names)
-        });
-        match (replaces, renews) {
-            (true, _) => Self::Replaces,
-            (false, true) => Self::SameNames,
-            (false, false) => Self::None,
+        let Some(held) = held.filter(|held| held.directory == directory) else {
+            return Self::None;
+        };
+        let window = held.renewal_info.as_ref().and_then(|info| info.window);
+        let is_suggested = window.is_some_and(|window| window.contains(now));
+        if replaces && is_suggested && !held.leaf.names.is_disjoint(names) {
+            Self::Replaces
+        } else if held.leaf.names == *names {
+            Self::SameNames
+        } else {
+            Self::None
         }
     }
 }

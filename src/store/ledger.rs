@@ -3,6 +3,8 @@
 //! Every row is one thing that a CA counts. It remembers when the bucket that it was taken from will
 //! be full again ([`Quota`]); the latest of those times is the state of the bucket.
 
+use std::time::Duration;
+
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_as, query_scalar};
 
@@ -79,8 +81,8 @@ pub(super) struct Row<'a> {
     pub(super) order: &'a str,
 }
 
-/// Takes what an order needs; writes nothing more once something is used up, unless that is for the CA
-/// to say.
+/// Takes what an order needs, and says what is used up, unless that is for the CA to say: then nothing
+/// of it must be kept.
 pub(super) async fn draw(
     connection: &mut SqliteConnection,
     row: &Row<'_>,
@@ -122,27 +124,46 @@ pub(super) async fn draw(
     Ok(exhausted)
 }
 
-/// Gives back what was taken for an order that the CA did not take.
+/// Gives back what was taken for an order that the CA did not take. Whoever has drawn from the same
+/// buckets since has found them emptier than they were.
 pub(super) async fn give_back(
     connection: &mut SqliteConnection,
     id: &OrderId,
 ) -> Result<(), StoreError> {
-    query("DELETE FROM ledger WHERE order_id = $1")
-        .bind(id.as_str())
-        .execute(connection)
-        .await?;
+    for statement in [
+        "UPDATE ledger SET full_at = full_at - (
+             SELECT given.refill FROM ledger AS given
+             WHERE given.order_id = $1 AND given.directory = ledger.directory
+               AND given.scope = ledger.scope AND given.subject = ledger.subject)
+         WHERE exempt = 0 AND EXISTS (
+             SELECT 1 FROM ledger AS given
+             WHERE given.order_id = $1 AND given.exempt = 0 AND given.directory = ledger.directory
+               AND given.scope = ledger.scope AND given.subject = ledger.subject
+               AND given.full_at < ledger.full_at)",
+        "DELETE FROM ledger WHERE order_id = $1",
+    ] {
+        query(statement)
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
-/// Counts an order that was thought to be exempt.
-pub(super) async fn count_in_full(
+/// Counts what an order takes that was thought to be exempt.
+pub(super) async fn count(
     connection: &mut SqliteConnection,
     id: &OrderId,
+    draws: &[Draw],
 ) -> Result<(), StoreError> {
-    query("UPDATE ledger SET exempt = 0 WHERE order_id = $1")
-        .bind(id.as_str())
-        .execute(connection)
-        .await?;
+    for draw in draws.iter().filter(|draw| draw.kind == DrawKind::Takes) {
+        query("UPDATE ledger SET exempt = 0 WHERE order_id = $1 AND scope = $2 AND subject = $3")
+            .bind(id.as_str())
+            .bind(draw.limit.as_str())
+            .bind(&draw.subject)
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -184,8 +205,8 @@ async fn insert(
 ) -> Result<(), StoreError> {
     query(
         "INSERT INTO ledger
-             (id, directory, account, scope, subject, at, order_id, exempt, full_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             (id, directory, account, scope, subject, at, order_id, exempt, full_at, refill)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(new_id(now))
     .bind(row.directory)
@@ -196,7 +217,12 @@ async fn insert(
     .bind(row.order)
     .bind(i64::from(draw.kind == DrawKind::Exempt))
     .bind(full_at.as_millis())
+    .bind(millis(draw.quota.map_or(Duration::ZERO, Quota::refill)))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }

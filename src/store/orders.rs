@@ -58,8 +58,10 @@ pub struct AcceptedOrderRow<'a> {
     pub key: &'a KeyMaterial,
     /// The request that will be handed in (PKCS#10 DER).
     pub csr: &'a [u8],
-    /// Whether the CA took it as the replacement of a certificate. If not, it counts like any other.
+    /// Whether the CA took it as the replacement of a certificate.
     pub replaces: bool,
+    /// What it takes of the CA's limits now that this is known.
+    pub draws: &'a [Draw],
 }
 
 /// An order that is not over.
@@ -178,8 +180,12 @@ impl Store {
                 order: id.clone(),
             });
         }
+        ledger::count(&mut transaction, id, accepted.draws).await?;
         if !accepted.replaces {
-            count_in_full(&mut transaction, id).await?;
+            query("UPDATE orders SET replaces = NULL WHERE id = $1")
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
         }
         history::add(&mut transaction, entries).await?;
         Ok(transaction.commit().await?)
@@ -299,16 +305,6 @@ async fn insert(
     .bind(&order.replaces)
     .execute(connection)
     .await?;
-    Ok(())
-}
-
-/// Corrects what was reserved for an order that was taken without naming what it replaces.
-async fn count_in_full(connection: &mut SqliteConnection, id: &OrderId) -> Result<(), StoreError> {
-    ledger::count_in_full(&mut *connection, id).await?;
-    query("UPDATE orders SET replaces = NULL WHERE id = $1")
-        .bind(id.as_str())
-        .execute(connection)
-        .await?;
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn of(worker: &Worker<'_>, issuer: &IssuerSpec) -> Result<Accou
             let failure = error.failure(worker.shared.clock.now(), &issuer.directory);
             Unfinished::of(failure, OrderFate::Open)
         }
-        AccountError::Key(error) => key_failed(error),
+        AccountError::Key(error) => key_failed(error, OrderFate::Open),
         AccountError::Unknown => ours(
             "unknown-issuer",
             format!("no issuer is named {}", issuer.name),

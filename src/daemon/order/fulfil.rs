@@ -47,7 +47,14 @@ async fn carry_out(
         chain = open.order.download(ISSUANCE_LIMIT) => chain,
         () = worker.shared.stop.cancelled() => return Err(Unfinished::Parked),
     };
-    let chain = chain.map_err(|error| failed(worker, &error, &open.directory))?;
+    let chain = match chain {
+        Ok(chain) => chain,
+        Err(error) => {
+            // The proofs may have been looked at while nobody ran.
+            count_rejections(worker, wanted.issuer, &open.account, &error).await?;
+            return Err(failed(worker, &error, &open.directory));
+        }
+    };
     let now = worker.shared.clock.now();
     check_issued(&chain, &open.key, wanted.names, now).map_err(|error| {
         let failure = error.failure();

@@ -334,10 +334,10 @@ fn fate(failure: &Failure, record: &Record) -> OrderFate {
 }
 
 /// A key could not be made or used. The order under way, if there is one, was not touched.
-fn key_failed(error: KeyError) -> Unfinished {
+fn key_failed(error: KeyError, order: OrderFate) -> Unfinished {
     let remedies = [(Class::Backoff, 3), (Class::Operator, 1)];
     let failure = Failure::here("key", with_causes(&error), &remedies);
-    Unfinished::of(failure, OrderFate::Open)
+    Unfinished::of(failure, order)
 }
 
 impl Unfinished {

@@ -6,7 +6,7 @@ use crate::acme::{Account, AcmeError, NewOrder, Order};
 use crate::certificate::Leaf;
 use crate::daemon::worker::Worker;
 use crate::keys::{KeyError, PrivateKey};
-use crate::renewal::{Event, Exemption, OrderFate, OrderIntent};
+use crate::renewal::{Draw, Event, Exemption, OrderFate, OrderIntent};
 use crate::store::{AcceptedOrderRow, KeyMaterial, NewOrderRow, OrderId};
 
 pub(super) async fn place(
@@ -14,12 +14,13 @@ pub(super) async fn place(
     account: &Account,
     wanted: Wanted<'_>,
 ) -> Result<Open, Unfinished> {
-    let (key, csr) = key_and_request(worker, wanted).await?;
     let held = worker.record.issued.as_ref();
     let replaced = held
         .filter(|held| wanted.replaces && held.account == account.url())
         .map(|held| held.leaf.clone());
     let id = intend(worker, account, wanted, replaced.as_ref()).await?;
+    let made = key_and_request(worker, wanted).await;
+    let (key, csr) = made.map_err(|error| key_failed(error, OrderFate::Refused))?;
     let new = NewOrder {
         names: wanted.names,
         replaces: replaced.as_ref(),
@@ -29,6 +30,7 @@ pub(super) async fn place(
     let mut order = begun.map_err(|error| not_placed(worker, wanted, &error))?;
     let is_replacement = order.replaces_a_certificate();
     let now = worker.shared.clock.now();
+    let draws = draws(worker, account, wanted, is_replacement);
     let told = worker.apply(Event::OrderAccepted, now);
     let stored_key = KeyMaterial::new(key.pkcs8().to_vec());
     let accepted = AcceptedOrderRow {
@@ -36,6 +38,7 @@ pub(super) async fn place(
         key: &stored_key,
         csr: &csr,
         replaces: is_replacement,
+        draws: &draws,
     };
     let (store, entries) = (&worker.shared.store, told.entries());
     store
@@ -57,15 +60,22 @@ pub(super) async fn place(
 async fn key_and_request(
     worker: &Worker<'_>,
     wanted: Wanted<'_>,
-) -> Result<(PrivateKey, Vec<u8>), Unfinished> {
+) -> Result<(PrivateKey, Vec<u8>), KeyError> {
     let (key_type, names) = (worker.job.spec.key, wanted.names.clone());
     let made = tokio::task::spawn_blocking(move || {
         let key = PrivateKey::generate(key_type)?;
         let csr = key.csr(&names)?;
         Ok((key, csr))
     });
-    let made = made.await.unwrap_or(Err(KeyError::Generate));
-    made.map_err(key_failed)
+    made.await.unwrap_or(Err(KeyError::Generate))
+}
+
+/// What the order takes of the CA's limits, as a replacement or not.
+fn draws(worker: &Worker<'_>, account: &Account, wanted: Wanted<'_>, replaces: bool) -> Vec<Draw> {
+    let (held, now) = (worker.record.issued.as_ref(), worker.shared.clock.now());
+    let Wanted { issuer, names, .. } = wanted;
+    let exemption = Exemption::of(held, &issuer.directory, names, replaces, now);
+    issuer.limits.draws(account.url(), names, exemption)
 }
 
 /// What comes of an order that could not be placed. If the answer was lost, the CA may have taken
@@ -96,8 +106,7 @@ async fn intend(
     let Wanted { issuer, names, .. } = wanted;
     let key = worker.job.spec.key;
     let before = worker.record.clone();
-    let held = before.issued.as_ref();
-    let exemption = Exemption::of(held, &issuer.directory, names, replaced.is_some());
+    let draws = draws(worker, account, wanted, replaced.is_some());
     let told = worker.apply(
         Event::OrderIntended(OrderIntent {
             issuer: issuer.name.clone(),
@@ -117,7 +126,7 @@ async fn intend(
         key_type: key,
         profile: issuer.profile.clone(),
         replaces: replaced.and_then(Leaf::renewal_info_id),
-        draws: issuer.limits.draws(account.url(), names, exemption),
+        draws,
         overdraws: wanted.overdraws,
     };
     let store = &worker.shared.store;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::renewal::fixtures::{DAY, HOUR, MINUTE, SECOND, START, healthy, names};
+use crate::renewal::fixtures::{DAY, HOUR, MINUTE, SECOND, START, day, healthy, names, window};
 
 fn quota(count: u32, per: Duration) -> Quota {
     Quota::new(count, per).unwrap()
@@ -130,29 +130,72 @@ fn a_renewal_counts_for_its_set_alone_and_a_replacement_for_nothing() {
 }
 
 #[test]
-fn what_is_exempt_is_what_the_ca_has_issued_before() {
-    let held = healthy(START).issued;
-    let of = |directory: &str, list: &[&str], replaces| {
-        Exemption::of(held.as_ref(), directory, &names(list), replaces)
+fn other_cas_count_what_lets_encrypt_does_not() {
+    let limits = Limits::default().with(Limit::Account, Some(quota(5, HOUR)));
+    for exemption in [Exemption::SameNames, Exemption::Replaces] {
+        let draws = limits.draws("account", &names(&["v.example.com"]), exemption);
+        let counted = draws.iter().find(|draw| draw.limit == Limit::Account);
+        assert_eq!(counted.unwrap().kind, DrawKind::Takes, "{exemption:?}");
+    }
+}
+
+#[test]
+fn what_is_exempt_is_a_renewal_and_a_replacement_when_the_ca_suggests_it() {
+    let mut record = healthy(START);
+    let held = record.issued.as_mut().unwrap();
+    held.renewal_info.as_mut().unwrap().window = window(50.0, 60.0);
+    let held = held.clone();
+    let of = |directory: &str, list: &[&str], replaces, days| {
+        Exemption::of(Some(&held), directory, &names(list), replaces, day(days))
     };
-    let directory = held.as_ref().unwrap().directory.as_str();
-    assert_eq!(
-        of(directory, &["v.example.com"], false),
-        Exemption::SameNames
-    );
-    assert_eq!(of(directory, &["v.example.com"], true), Exemption::Replaces);
-    assert_eq!(
-        of(directory, &["v.example.com", "w.example.com"], false),
-        Exemption::None
-    );
-    assert_eq!(
-        of("https://other.example/", &["v.example.com"], false),
-        Exemption::None
-    );
-    assert_eq!(
-        Exemption::of(None, directory, &names(&["v.example.com"]), false),
-        Exemption::None
-    );
+    let (ours, same) = (held.directory.as_str(), &["v.example.com"][..]);
+    let more = &["v.example.com", "w.example.com"][..];
+    for (case, found, expected) in [
+        (
+            "the same names",
+            of(ours, same, false, 55.0),
+            Exemption::SameNames,
+        ),
+        (
+            "as a replacement",
+            of(ours, same, true, 55.0),
+            Exemption::Replaces,
+        ),
+        (
+            "with a name more",
+            of(ours, more, true, 55.0),
+            Exemption::Replaces,
+        ),
+        (
+            "before the window",
+            of(ours, more, true, 49.0),
+            Exemption::None,
+        ),
+        (
+            "after the window",
+            of(ours, same, true, 61.0),
+            Exemption::SameNames,
+        ),
+        (
+            "with no name in common",
+            of(ours, &["w.example.com"], true, 55.0),
+            Exemption::None,
+        ),
+        (
+            "not told what is replaced",
+            of(ours, more, false, 55.0),
+            Exemption::None,
+        ),
+        (
+            "at another CA",
+            of("https://other.example/", same, true, 55.0),
+            Exemption::None,
+        ),
+    ] {
+        assert_eq!(found, expected, "{case}");
+    }
+    let first = Exemption::of(None, ours, &names(same), false, day(55.0));
+    assert_eq!(first, Exemption::None);
 }
 
 #[test]

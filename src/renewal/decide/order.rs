@@ -68,7 +68,7 @@ impl<'a> Case<'a> {
                 self.reissue_ladder(reason),
             ];
             let replaces = self.replaces(plan.issuer);
-            let budget = self.out_of_budget(plan.issuer).filter(|_| !replaces);
+            let budget = self.out_of_budget(plan.issuer);
             let holds = holds.into_iter().chain(rails).chain([budget]);
             let action = self.action(&plan, replaces);
             match self.unless_held_back(action, reason, holds) {

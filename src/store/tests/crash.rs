@@ -70,6 +70,7 @@ async fn each_write_is_found_after_a_kill() {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[],
     };
     store
         .save_order_accepted(&lease, &record, NOW, &id, &accepted, &entries)

@@ -105,6 +105,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[],
     };
     let generation = new_generation(9, &chain, &key);
     let entries = [entry("late")];

@@ -134,6 +134,7 @@ async fn an_order_that_counts_after_all_is_taken_from_the_rest() {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[draw(DrawKind::Takes)],
     };
     let record = Record::default();
     let saved = store.save_order_accepted(&lease, &record, NOW, &id, &accepted, &[]);
@@ -152,6 +153,21 @@ async fn a_refused_order_gives_back_what_it_took() {
     let closed = store.close_refused_order(&lease, &record, NOW, &id, "rateLimited", &[]);
     closed.await.unwrap();
     assert_eq!(left(&store, NOW).await, 2);
+}
+
+#[tokio::test]
+async fn what_a_refused_order_took_others_did_not_take() {
+    let home = Home::new();
+    let store = home.open().await;
+    let lease = claimed(&store).await;
+    let takes = [draw(DrawKind::Takes)];
+    let refused = intend_at(&store, &lease, NOW, &takes, false).await.unwrap();
+    intend_at(&store, &lease, NOW, &takes, false).await.unwrap();
+    assert_eq!(left(&store, NOW).await, 0);
+    let record = Record::default();
+    let closed = store.close_refused_order(&lease, &record, NOW, &refused, "busy", &[]);
+    closed.await.unwrap();
+    assert_eq!(left(&store, NOW).await, 1);
 }
 
 #[tokio::test]
@@ -208,6 +224,7 @@ async fn a_store_from_before_the_buckets_begins_with_full_ones() {
     for statement in [
         "DROP INDEX ledger_full_at",
         "ALTER TABLE ledger DROP COLUMN full_at",
+        "ALTER TABLE ledger DROP COLUMN refill",
         "DELETE FROM _sqlx_migrations WHERE version = 2",
     ] {
         sqlx::query(statement).execute(&store.writer).await.unwrap();

@@ -49,6 +49,7 @@ async fn an_order_is_found_again_as_far_as_it_was() {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[],
     };
     let later = NOW + MINUTE;
     store
@@ -104,6 +105,7 @@ async fn a_closed_order_takes_nothing_more() {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[],
     };
     let id = intend(&store, &lease, &record).await;
     store
@@ -147,6 +149,7 @@ async fn a_new_order_closes_one_that_was_left_open_and_its_budget_stands() {
         key: &key,
         csr: b"csr",
         replaces: true,
+        draws: &[],
     };
     store
         .save_order_accepted(&lease, &record, NOW, &first, &accepted, &[])
@@ -297,6 +300,11 @@ async fn the_budget_of_an_order_follows_what_became_of_it() {
     };
     for (replaces, expected) in [(true, 0), (false, 1)] {
         let order = exempt();
+        let counted = if replaces {
+            order.draws.clone()
+        } else {
+            new_order().draws
+        };
         let id = store.save_order_intent(&lease, &record, NOW, &order, &[]);
         let id = id.await.unwrap().unwrap();
         let accepted = AcceptedOrderRow {
@@ -304,6 +312,7 @@ async fn the_budget_of_an_order_follows_what_became_of_it() {
             key: &key,
             csr: b"csr",
             replaces,
+            draws: &counted,
         };
         let saved = store.save_order_accepted(&lease, &record, NOW, &id, &accepted, &[]);
         saved.await.unwrap();

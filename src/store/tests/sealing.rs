@@ -219,6 +219,7 @@ async fn fill(store: &Store) -> Vec<KeyMaterial> {
         key: &key,
         csr: b"csr",
         replaces: false,
+        draws: &[],
     };
     let id = intend(store, &lease, &record).await;
     store

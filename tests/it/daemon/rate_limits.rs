@@ -124,7 +124,10 @@ async fn a_named_time_holds_the_action_over_a_kill_and_status_tells_it() {
         assert!(due_at >= until, "{name}");
         let status = scene.status("video").await;
         let retry_at = status["failure"]["retry_at"].as_str().unwrap();
-        assert_eq!(retry_at.parse(), Ok(due_at), "{name}");
+        let retry_at: Timestamp = retry_at.parse().unwrap();
+        // On a late rung the edge is looked at before that.
+        assert!(retry_at >= due_at, "{name}: {retry_at}");
+        assert!(calls > 4 || retry_at == due_at, "{name}: {retry_at}");
 
         // Longer than the ladder of so many failures.
         scene.let_pass(&["video"], HOUR * 8).await;
