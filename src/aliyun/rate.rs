@@ -5,9 +5,9 @@
 //! `SetVodDomainSSLCertificate`, says its page). Which account an access key belongs to is not told
 //! unless by the name of a role or by the configuration; where it is not, a limit belongs to the key or
 //! to what gives temporary ones. Limits are by action: reading back takes nothing from installing.
-//! Clouds of the same account share. Calls leave one by one at even distances; what was not used is not saved
-//! up. Who waits when the other side refuses a call as one too many does not call: it was decided to
-//! before the other side named a time.
+//! Clouds of the same account share. Calls leave one by one at even distances; what was not used is not
+//! saved up. Who waits when the other side refuses a call as one too many does not call: it was decided
+//! to before the other side named a time.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
