@@ -91,7 +91,12 @@ fn issue(
     let session = request.required("RoleSessionName")?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".@_-".contains(&b);
     if !(2..=64).contains(&session.len()) || !session.bytes().all(plain) {
-        return Err(Refusal::invalid("RoleSessionName"));
+        let message = "The parameter RoleSessionName is wrongly formed.";
+        return Err(Refusal::new(
+            400,
+            "InvalidParameter.RoleSessionName",
+            message,
+        ));
     }
     let asked = request
         .number("DurationSeconds")?

@@ -7,6 +7,7 @@ mod installation;
 mod ownership;
 mod reading;
 mod storage;
+mod sts;
 mod version_3;
 
 use std::collections::BTreeMap;
@@ -78,12 +79,11 @@ async fn call(gateway: &Gateway, action: &str, given: &[(&str, &str)]) -> Answer
 fn parameters(action: &str, given: &[(&str, &str)]) -> Parameters {
     static NONCES: AtomicU64 = AtomicU64::new(0);
     let nonce = NONCES.fetch_add(1, Ordering::Relaxed).to_string();
-    let version = if action == "UploadUserCertificate" {
-        "2020-04-07"
-    } else if action.contains("Vod") {
-        "2017-03-21"
-    } else {
-        "2015-01-09"
+    let version = match action {
+        "AssumeRole" => "2015-04-01",
+        "UploadUserCertificate" => "2020-04-07",
+        vod if vod.contains("Vod") => "2017-03-21",
+        _ => "2015-01-09",
     };
     let timestamp = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let public = [
