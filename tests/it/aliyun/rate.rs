@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Instant;
 
-use vodcertd::aliyun::{CredentialSource, Limiter};
+use vodcertd::aliyun::{AssumeRole, CredentialSource, Limiter};
 use vodcertd::secret::SecretSource;
 use vodcertd_sandbox::gateway::AccessKey;
+use vodcertd_sandbox::world::{Role, Trust};
 
 use super::*;
 
@@ -45,18 +46,25 @@ async fn nobody_who_waits_calls_after_a_throttle() {
 }
 
 const ACCOUNT: &str = "1234567890123456";
+const ROLE: &str = "acs:ram::1234567890123456:role/vodcertd";
 
-/// Makes `count` calls that install at once in two clouds of one account with these access keys,
-/// reading back meanwhile, at a gateway that lets 30 installs and 10 of each other call of an account
-/// through within any stretch of this length. Gives how long the installs took.
-async fn install_at_the_limit(
-    count: u32,
-    stretch: Duration,
-    clouds: [(&str, Option<&str>); 2],
-) -> Duration {
+/// A cloud: the access key of its own that it has, or that takes a role on for it, and the account that
+/// the configuration names.
+#[derive(Clone, Copy)]
+struct Caller {
+    key: &'static str,
+    role: bool,
+    account: Option<&'static str>,
+}
+
+/// Makes `count` calls that install at once in two clouds of one account, reading back meanwhile, at a
+/// gateway that lets 30 installs and 10 of each other call of an account through within any stretch of
+/// this length. Gives how long the installs took.
+async fn install_at_the_limit(count: u32, stretch: Duration, callers: [Caller; 2]) -> Duration {
     let bench = Bench::start().await;
-    for (key, _) in clouds {
-        let key = AccessKey::new(key, Gateway::ACCESS_KEY_SECRET);
+    bench.world.add_role(Role::new(ROLE, Trust::Keys));
+    for caller in callers {
+        let key = AccessKey::new(caller.key, Gateway::ACCESS_KEY_SECRET);
         bench.gateway.add_access_key(key.of_account(ACCOUNT));
     }
     bench.gateway.limit(SET, 30, stretch);
@@ -64,14 +72,21 @@ async fn install_at_the_limit(
         .gateway
         .limit("DescribeVodDomainCertificateInfo", 10, stretch);
     let limiter = Limiter::default();
-    let [one, two] = clouds.map(|(key, account)| {
+    let [one, two] = callers.map(|caller| {
         let secret = bench.folder.path().join("secret");
         let mut cloud = cloud::settings(&bench.gateway, secret.clone());
         cloud.credentials = CredentialSource::Static {
-            access_key_id: key.to_owned(),
+            access_key_id: caller.key.to_owned(),
             access_key_secret: SecretSource::File(secret),
         };
-        cloud.account = account.map(str::to_owned);
+        if caller.role {
+            cloud.credentials = CredentialSource::AssumeRole(Box::new(AssumeRole {
+                role: ROLE.parse().unwrap(),
+                external_id: None,
+                source: cloud.credentials,
+            }));
+        }
+        cloud.account = caller.account.map(str::to_owned);
         cloud::client_of(cloud, limiter.clone())
     });
     let call = upload(&pair(forge::valid_now()));
@@ -105,8 +120,12 @@ async fn installs_at_once_meet_no_throttle_and_use_the_rate() {
     let alone = std::env::var("VODCERTD_INSTALLS").ok();
     let count = alone.as_ref().map_or(60, |count| count.parse().unwrap());
     let stretch = if alone.is_some() { 1000 } else { 800 };
-    let clouds = [(Gateway::ACCESS_KEY_ID, None); 2];
-    let took = install_at_the_limit(count, Duration::from_millis(stretch), clouds).await;
+    let caller = Caller {
+        key: Gateway::ACCESS_KEY_ID,
+        role: false,
+        account: None,
+    };
+    let took = install_at_the_limit(count, Duration::from_millis(stretch), [caller; 2]).await;
     let share = f64::from(count) / 30.0 / took.as_secs_f64();
     println!(
         "{count} installs in {took:.2?}: {:.1} % of 30 a second, no throttle",
@@ -120,7 +139,23 @@ async fn installs_at_once_meet_no_throttle_and_use_the_rate() {
 /// The limit is the account's: another access key is no second one.
 #[tokio::test]
 async fn clouds_of_one_account_share_its_limit_whatever_their_keys() {
-    let clouds = [("LTAIone", Some(ACCOUNT)), ("LTAItwo", Some(ACCOUNT))];
-    let took = install_at_the_limit(60, Duration::from_millis(800), clouds).await;
-    assert!(took >= Duration::from_secs(1) * 59 / 30, "{took:?}");
+    let one = Caller {
+        key: "LTAIone",
+        role: false,
+        account: Some(ACCOUNT),
+    };
+    let another = Caller {
+        key: "LTAItwo",
+        ..one
+    };
+    // The name of a role tells its account.
+    let role = Caller {
+        role: true,
+        account: None,
+        ..another
+    };
+    for callers in [[one, another], [one, role]] {
+        let took = install_at_the_limit(60, Duration::from_millis(800), callers).await;
+        assert!(took >= Duration::from_secs(1) * 59 / 30, "{took:?}");
+    }
 }

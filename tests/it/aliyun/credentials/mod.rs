@@ -101,11 +101,15 @@ impl Stage {
     }
 
     fn client_of(&self, cloud: Cloud, variables: &[(&str, &str)]) -> Client {
+        self.client_in(&Network::default(), cloud, variables)
+    }
+
+    fn client_in(&self, network: &Network, cloud: Cloud, variables: &[(&str, &str)]) -> Client {
         let home = self.home.path().to_str().unwrap();
         let variables = variables.iter().copied().chain([("HOME", home)]);
         let environment = Environment::of(variables);
-        let (network, clock) = (Network::default(), self.clock.clone());
-        Client::new(cloud, &network, &environment, clock, Limiter::default()).unwrap()
+        let clock = self.clock.clone();
+        Client::new(cloud, network, &environment, clock, Limiter::default()).unwrap()
     }
 
     /// Lets time pass here and there.
@@ -440,4 +444,61 @@ async fn a_file_that_changes_takes_effect_without_a_restart() {
     stage.let_pass(Duration::from_hours(2));
     call(&client).await.unwrap();
     assert_eq!(stage.asked(), [OIDC, OIDC]);
+}
+
+#[tokio::test]
+async fn a_role_is_taken_on_with_either_signature() {
+    for signature in SIGNATURES {
+        let stage = Stage::start().await;
+        let cloud = Cloud {
+            signature,
+            ..stage.cloud(assume(OPEN, None, assume(OPEN, None, stage.key())))
+        };
+        let client = stage.client_of(cloud, &[]);
+        call(&client).await.unwrap();
+        assert_eq!(stage.asked(), [ASSUME, ASSUME], "{signature:?}");
+    }
+}
+
+/// The link that gave credentials is kept to: another one would mean another account all of a sudden.
+#[tokio::test]
+async fn the_first_link_that_has_credentials_is_kept_to() {
+    let stage = Stage::start().await;
+    let profile = format!(
+        r#"{{ "profiles": [ {{ "name": "default", "mode": "AK", "access_key_id": "{}",
+            "access_key_secret": "{}" }} ] }}"#,
+        Gateway::ACCESS_KEY_ID,
+        Gateway::ACCESS_KEY_SECRET
+    );
+    stage.write(".aliyun/config.json", &profile);
+    let client = stage.client(CredentialSource::Chain, &[]);
+    call(&client).await.unwrap();
+    std::fs::remove_file(stage.path(".aliyun/config.json")).unwrap();
+    let error = call(&client).await.unwrap_err();
+    let message = error.failure(stage.clock.now()).message;
+    assert!(message.contains("CLI profile: could not use"), "{message}");
+    assert!(!message.contains("environment:"), "{message}");
+    stage.write(".aliyun/config.json", &profile);
+    call(&client).await.unwrap();
+    // The machine would have had some.
+    assert_eq!(stage.asked(), [""; 0]);
+}
+
+/// What they answer is secret and travels by plain HTTP.
+#[tokio::test]
+async fn who_gives_credentials_is_not_asked_by_way_of_a_proxy() {
+    let stage = Stage::start().await;
+    let network = Network {
+        // The gateway answers what is sent to it as a proxy as well.
+        proxy: Some(stage.gateway.url().parse().unwrap()),
+        ..Network::default()
+    };
+    let uri = stage.giver.credentials_uri();
+    let of_uri = [("ALIBABA_CLOUD_CREDENTIALS_URI", &*uri), NO_MACHINE];
+    for (source, variables) in [(machine(), &[][..]), (CredentialSource::Chain, &of_uri)] {
+        let cloud = stage.cloud(source);
+        let client = stage.client_in(&network, cloud, variables);
+        call(&client).await.unwrap();
+    }
+    assert_eq!(stage.asked(), [METADATA_TOKEN, OF_ROLE, OF_URI]);
 }

@@ -115,7 +115,10 @@ fn issue(
     let number = state.next_id();
     let (id, secret) = (format!("STS.{number}"), format!("secret-{number}"));
     let token = format!("CAIS/+token-{number}==");
-    guard.add(AccessKey::temporary(&id, &secret, &token).until(expires));
+    let key = AccessKey::temporary(&id, &secret, &token).until(expires);
+    // acs:ram::ACCOUNT:role/NAME
+    let account = role.arn.split(':').nth(3).unwrap_or_default();
+    guard.add(key.of_account(account));
     Ok(json!({
         "AssumedRoleUser": {
             "Arn": format!("{}/{session}", role.arn.replace(":role/", ":assumed-role/")),
