@@ -32,7 +32,7 @@
 //! | [`dns`] | asking resolvers and name servers | `name time secret retry` |
 //! | [`renewal`] | **the core**: spec, record, decision, events; pure | `name time certificate retry` |
 //! | [`acme`] | CAs | ground except `dns` |
-//! | [`aliyun`] | Alibaba Cloud: signature, client, VOD, stored certificates, DNS records | ground |
+//! | [`aliyun`] | Alibaba Cloud: signature, client, credentials, VOD, stored certificates, DNS records | ground |
 //! | [`solver`] [`target`] | proofs of control; places of installation and the look at the edge | `aliyun`, ground |
 //! | [`store`] | SQLite: records, generations, orders, leases, journal | `renewal`, ground |
 //! | [`status`] | what the outside may see: snapshot, metrics, page | `renewal store`, ground except `secret` |
