@@ -32,10 +32,11 @@ def client_of(caller):
     )
 
 
-def answer(client, call):
-    """By the SDK's own method for an action of VOD; for other services, by the one for any action."""
+def answer(client, call, in_form):
+    """By the SDK's own method for an action of VOD, which has all parameters in the URL; for other services, and where
+    they are to be in a form, by the one for any action."""
     action, parameters = call["action"], call["parameters"]
-    if action in METHODS:
+    if action in METHODS and not in_form:
         request = getattr(models, f"{action}Request")().from_map(parameters)
         return METHODS[action](client, request, RuntimeOptions()).body.to_map()
     params = Params(
@@ -49,12 +50,13 @@ def answer(client, call):
         req_body_type="formData",
         body_type="json",
     )
-    return client.call_api(params, OpenApiRequest(query=parameters), RuntimeOptions())["body"]
+    request = OpenApiRequest(body=parameters) if in_form else OpenApiRequest(query=parameters)
+    return client.call_api(params, request, RuntimeOptions())["body"]
 
 
-def outcome(client, call):
+def outcome(client, call, in_form):
     try:
-        return {"code": "OK", "answer": answer(client, call)}
+        return {"code": "OK", "answer": answer(client, call, in_form)}
     except AlibabaCloudException as refusal:
         return {"code": refusal.code, "answer": None}
 
@@ -62,8 +64,8 @@ def outcome(client, call):
 def main():
     outcomes = []
     for caller in json.load(sys.stdin):
-        client = client_of(caller)
-        outcomes.append([outcome(client, call) for call in caller["calls"]])
+        client, in_form = client_of(caller), caller["method"] == "FORM"
+        outcomes.append([outcome(client, call, in_form) for call in caller["calls"]])
     json.dump(outcomes, sys.stdout)
 
 
