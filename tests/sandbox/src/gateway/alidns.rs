@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::{Value, json};
 
 use super::paging::{Page, PageRules};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, bad};
 use super::request::Request;
 use crate::world::{self, Record, RecordKind, State, Zone};
 
@@ -308,8 +308,4 @@ fn available_ttls(zone: &Zone) -> Vec<u32> {
 fn last_two_labels(name: &str) -> &str {
     let dots: Vec<usize> = name.rmatch_indices('.').map(|(index, _)| index).collect();
     dots.get(1).map_or(name, |&dot| &name[dot + 1..])
-}
-
-fn bad(code: &str, message: &str) -> Refusal {
-    Refusal::new(400, code, message)
 }

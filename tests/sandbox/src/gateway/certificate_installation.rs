@@ -8,10 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, bad};
 use super::request::Request;
 use super::{Reupload, Settings, ownership};
-use crate::pem::{Pair, PairError};
+use crate::pem::Pair;
 use crate::world::{
     Binding, CertRegion, CertSource, DomainStatus, Env, Https, State, StoredCertificate,
 };
@@ -193,17 +193,7 @@ fn read_upload(settings: Settings, request: &Request) -> Result<Pair, Refusal> {
     if key.is_empty() {
         return Err(bad("Certificate.KeyNull", "The private key is required."));
     }
-    Pair::read(chain, key, settings.key_forms).map_err(|error| match error {
-        PairError::ChainFormat => bad(
-            "Certificate.FormatError",
-            "The format of the certificate is invalid.",
-        ),
-        PairError::KeyFormat => bad("Key.Malformed", "The specified Key format is invalid."),
-        PairError::Mismatch => bad(
-            "Certificate.MissMatch",
-            "The SSLPri does not match the certificate.",
-        ),
-    })
+    Ok(Pair::read(chain, key, settings.key_forms)?)
 }
 
 fn require_unexpired(pair: &Pair, now: Timestamp) -> Result<(), Refusal> {
@@ -227,10 +217,7 @@ impl Upload<'_> {
         let mut stored = state.certificates.values();
         let Some(namesake) = stored.clone().find(|stored| stored.name == self.name) else {
             if stored.any(|stored| self.has_content_of(stored)) {
-                return Err(bad(
-                    "CertificateContent.Duplicated",
-                    "The certificate has been uploaded; do not upload again.",
-                ));
+                return Err(Refusal::content_duplicated());
             }
             return Ok(state.store(self.name, self.region, Some(self.domain), self.pair));
         };
@@ -257,8 +244,4 @@ fn invalid_parameters() -> Refusal {
         "SetDomainCertificate.ParameterError",
         "The specified parameters are invalid.",
     )
-}
-
-fn bad(code: &str, message: &str) -> Refusal {
-    Refusal::new(400, code, message)
 }

@@ -7,9 +7,9 @@
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, bad};
 use super::request::Request;
-use crate::pem::{Pair, PairError};
+use crate::pem::Pair;
 use crate::world::State;
 
 const MAX_NAME_LENGTH: usize = 63;
@@ -25,25 +25,14 @@ pub(super) fn upload_certificate(
         return Err(Refusal::invalid("Name"));
     }
     let (chain, key) = (request.required("Cert")?, request.required("Key")?);
-    let pair = Pair::read(chain, key, settings.key_forms).map_err(|error| match error {
-        PairError::ChainFormat => bad("Certificate.FormatError", "The format is invalid."),
-        PairError::KeyFormat => bad("Key.Malformed", "The specified Key format is invalid."),
-        PairError::Mismatch => bad("Certificate.MissMatch", "The key is of another one."),
-    })?;
+    let pair = Pair::read(chain, key, settings.key_forms)?;
     let mut stored = state.certificates.values();
     if stored.clone().any(|stored| stored.name == name) {
         return Err(bad("NameRepeat", "The certificate name already exists."));
     }
     if stored.any(|stored| stored.pair.leaf().sha256 == pair.leaf().sha256) {
-        return Err(bad(
-            "CertificateContent.Duplicated",
-            "The certificate has been uploaded; do not upload again.",
-        ));
+        return Err(Refusal::content_duplicated());
     }
     let stored = state.store(name, settings.storage_region, None, pair);
     Ok(json!({ "CertId": stored.id, "ResourceId": format!("cas-upload-{}", stored.id) }))
-}
-
-fn bad(code: &str, message: &str) -> Refusal {
-    Refusal::new(400, code, message)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pem::PairError;
+
 /// A request refused with a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -70,4 +72,33 @@ impl Refusal {
         let message = format!("The specified parameter \"{parameter}\" is not valid.");
         Self::new(400, "InvalidParameter", message)
     }
+
+    /// The same certificate is stored already, under whatever name.
+    pub(super) fn content_duplicated() -> Self {
+        bad(
+            "CertificateContent.Duplicated",
+            "The certificate has been uploaded; do not upload again.",
+        )
+    }
+}
+
+impl From<PairError> for Refusal {
+    fn from(error: PairError) -> Self {
+        match error {
+            PairError::ChainFormat => bad(
+                "Certificate.FormatError",
+                "The format of the certificate is invalid.",
+            ),
+            PairError::KeyFormat => bad("Key.Malformed", "The specified Key format is invalid."),
+            PairError::Mismatch => bad(
+                "Certificate.MissMatch",
+                "The private key does not match the certificate.",
+            ),
+        }
+    }
+}
+
+/// What most refusals are: status 400.
+pub(super) fn bad(code: &str, message: &str) -> Refusal {
+    Refusal::new(400, code, message)
 }
