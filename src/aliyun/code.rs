@@ -21,7 +21,8 @@
 //! | then | the state in `status` after that week, and what is done about it |
 //! | alert from | at which failure in a row an alert opens that names the code |
 //!
-//! Of Alidns the calls are additions/searches/lists of zones/orders. Keys are configured as PKCS#8
+//! Of Certificate Management Service the calls are uploads/read-backs/lists/orders, of Alidns
+//! additions/searches/lists of zones/orders. Keys are configured as PKCS#8
 //! here; with keys in the form that the service documents there is nothing to encode anew, and
 //! `reformat` is left out. Near the end of a certificate's life the pauses are shorter.
 #![doc = include_str!("code/table.md")]

@@ -29,6 +29,8 @@ use crate::time::Timestamp;
 
 /// The call that installs.
 pub(super) const SET: &str = "SetVodDomainSSLCertificate";
+/// The call that stores a pair before it is bound.
+pub(super) const STORE: &str = "UploadUserCertificate";
 /// The calls that read back what is installed, always together.
 pub(super) const INFO: &str = "DescribeVodDomainCertificateInfo";
 pub(super) const DETAIL: &str = "DescribeVodDomainDetail";
@@ -57,16 +59,29 @@ impl Bench {
 
     /// So many of them, in one cloud.
     pub(super) async fn of(certificates: usize) -> Self {
-        let bench = Self::unissued(certificates).await;
-        for (nth, label) in bench.labels.iter().enumerate() {
-            bench.issue(label, &domain(nth)).await;
-        }
-        bench
+        Self::configured(certificates, "").await.issued().await
     }
 
-    /// So many certificates, none of which was issued yet. Looks are switched off: what the API tells
-    /// counts as seen. Keys are written as PKCS#8, so that there is something to encode anew.
+    /// A certificate that was issued just now, and is to be stored before it is bound.
+    pub(super) async fn storing() -> Self {
+        Self::configured(1, "method = \"cas\"").await.issued().await
+    }
+
+    async fn issued(self) -> Self {
+        for (nth, label) in self.labels.iter().enumerate() {
+            self.issue(label, &domain(nth)).await;
+        }
+        self
+    }
+
+    /// So many certificates, none of which was issued yet.
     pub(super) async fn unissued(certificates: usize) -> Self {
+        Self::configured(certificates, "").await
+    }
+
+    /// So many certificates, with a line for the target of each. Looks are switched off: what the API
+    /// tells counts as seen. Keys are written as PKCS#8, so that there is something to encode anew.
+    async fn configured(certificates: usize, target: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let world = World::new();
         world.add_zone("example.com");
@@ -84,7 +99,7 @@ impl Bench {
             "[dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n\
              [clouds.sandbox]\n\
              credentials = {{ access_key_id = \"{id}\", access_key_secret_file = \"{home}/secret\" }}\n\
-             endpoints = {{ vod = \"{url}\", alidns = \"{url}\" }}\n\
+             endpoints = {{ vod = \"{url}\", alidns = \"{url}\", cas = \"{url}\" }}\n\
              rate = {{ install = 100, other = 100 }}\n\
              [solvers.sandbox]\nkind = \"alidns\"\ncloud = \"sandbox\"\n\
              propagation = {{ timeout = \"0s\" }}\n\
@@ -101,7 +116,7 @@ impl Bench {
             writeln!(
                 config,
                 "[[certificates]]\nname = \"video{nth}\"\nnames = [\"{}\"]\n\
-                 [[certificates.targets]]\ncloud = \"sandbox\"\nkey_format = \"pkcs8\"",
+                 [[certificates.targets]]\ncloud = \"sandbox\"\nkey_format = \"pkcs8\"\n{target}",
                 domain(nth)
             )
             .unwrap();

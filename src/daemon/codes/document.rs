@@ -5,7 +5,7 @@ use std::path::Path;
 
 use http::StatusCode;
 
-use super::table::{ALIDNS, Calls, GATEWAY, INSTALLATION, Row, SERVICE, UNKNOWN, rows};
+use super::table::{ALIDNS, Calls, GATEWAY, INSTALLATION, Row, SERVICE, STORAGE, UNKNOWN, rows};
 use crate::aliyun::{self, Action, ApiError, Cause, Code};
 use crate::net::NetworkError;
 use crate::retry::{Failure, Remedy, Scope};
@@ -50,6 +50,11 @@ fn document() -> String {
             "Codes that are not known, and answers without one",
             set,
             UNKNOWN,
+        ),
+        (
+            "Certificate Management Service, where a pair is stored",
+            Action::UploadUserCertificate,
+            STORAGE,
         ),
         (
             "Alidns, where a proof is published",

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use vodcertd_sandbox::gateway::{Disturbance, RawAnswer, Refusal};
 
-use self::bench::{Bench, DETAIL, INFO, LIST, SET};
-use self::table::{ALIDNS, Calls, GATEWAY, INSTALLATION, Row, SERVICE, UNKNOWN, rows};
+use self::bench::{Bench, DETAIL, INFO, LIST, SET, STORE};
+use self::table::{ALIDNS, Calls, GATEWAY, INSTALLATION, Row, SERVICE, STORAGE, UNKNOWN, rows};
 use crate::aliyun::Code;
+use crate::retry::Scope;
 use crate::status::{Snapshot, TargetState};
 
 const WEEK: Duration = Duration::from_hours(24 * 7);
@@ -52,10 +53,35 @@ impl Row {
     }
 }
 
-async fn assert_calls(bench: &Bench, expected: &Calls, name: &str) {
+/// How a pair gets to its target: by which call that is answered as a row says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is uploaded by the call that installs it.
+    Upload,
+    /// It is stored, then bound.
+    Store,
+}
+
+impl Way {
+    async fn bench(self) -> Bench {
+        match self {
+            Self::Upload => Bench::new().await,
+            Self::Store => Bench::storing().await,
+        }
+    }
+
+    fn call(self) -> &'static str {
+        match self {
+            Self::Upload => SET,
+            Self::Store => STORE,
+        }
+    }
+}
+
+async fn assert_calls(bench: &Bench, way: Way, expected: &Calls, name: &str) {
     let orders = bench.told("order-failed").await;
     for (what, counted, expected) in [
-        ("installs", bench.calls(SET), &expected.installs),
+        (way.call(), bench.calls(way.call()), &expected.installs),
         ("read-backs", bench.calls(INFO), &expected.read_backs),
         ("read-backs", bench.calls(DETAIL), &expected.read_backs),
         ("lists", bench.calls(LIST), &expected.lists),
@@ -69,22 +95,19 @@ fn warns_of(status: &Snapshot, code: &str) -> bool {
     status.alerts.iter().any(|alert| alert.code == code)
 }
 
-/// What the failure is about is closed for everybody, and nothing else.
-async fn assert_closed(bench: &Bench, name: &str) {
-    let record = bench.record().await;
-    let trouble = record.targets.values().find_map(|t| t.trouble.as_ref());
-    let scope = trouble.map(|trouble| &trouble.failure.scope);
+/// What a failure is about is closed for everybody, and nothing else.
+async fn assert_closed(bench: &Bench, scope: Option<&Scope>, name: &str) {
     let scope = scope.filter(|scope| !scope.is_here_only());
     let expected = scope.and_then(|scope| Some((scope.key()?, Duration::from_secs(5))));
     let expected: Vec<_> = expected.into_iter().collect();
     assert_eq!(bench.closed().await, expected, "{name}");
 }
 
-/// The first call that installs is answered so, then all is well.
-async fn live_through_once(row: &Row) {
+/// The first such call is answered so, then all is well.
+async fn live_through_once(way: Way, row: &Row) {
     let name = format!("{} once", row.name());
-    let bench = Bench::new().await;
-    bench.fail_once(SET, row.disturbance());
+    let bench = way.bench().await;
+    bench.fail_once(way.call(), row.disturbance());
     let pause = bench.wake().await;
     if row.is_told() {
         assert!(row.allows(0, pause), "{name}: {pause:?}");
@@ -101,7 +124,10 @@ async fn live_through_once(row: &Row) {
             row.alert == Some(1),
             "{name}"
         );
-        assert_closed(&bench, &name).await;
+        let record = bench.record().await;
+        let trouble = record.targets.values().find_map(|t| t.trouble.as_ref());
+        let scope = trouble.map(|trouble| &trouble.failure.scope);
+        assert_closed(&bench, scope, &name).await;
     }
     bench.pass(pause).await;
     bench.wake().await;
@@ -111,14 +137,17 @@ async fn live_through_once(row: &Row) {
     let seen = status.targets[0].state == TargetState::Seen;
     assert_eq!((seen, status.failure.is_none()), (over, over), "{name}");
     assert_eq!(status.alerts.is_empty(), over, "{name}");
-    assert_calls(&bench, &row.once, &name).await;
+    assert_calls(&bench, way, &row.once, &name).await;
+    if way == Way::Store {
+        assert_eq!(bench.calls(SET), 1, "{name}: it is bound once");
+    }
 }
 
-/// Every call that installs is answered so, for a week.
-async fn live_through_for_ever(row: &Row) {
+/// Every such call is answered so, for a week.
+async fn live_through_for_ever(way: Way, row: &Row) {
     let name = format!("{} for ever", row.name());
-    let bench = Bench::new().await;
-    bench.fail_always(SET, row.disturbance());
+    let bench = way.bench().await;
+    bench.fail_always(way.call(), row.disturbance());
     let mut warned = None;
     for nth in 0.. {
         let pause = bench.wake().await;
@@ -148,59 +177,72 @@ async fn live_through_for_ever(row: &Row) {
         row.alert.is_some(),
         "{name}"
     );
-    assert_calls(&bench, &row.ever, &name).await;
-}
-
-async fn each_once(table: &'static str) {
-    for row in rows(table) {
-        live_through_once(&row).await;
+    assert_calls(&bench, way, &row.ever, &name).await;
+    if way == Way::Store {
+        assert_eq!(bench.calls(SET), 0, "{name}: there is nothing to bind");
     }
 }
 
-async fn each_for_ever(table: &'static str) {
+async fn each_once(way: Way, table: &'static str) {
     for row in rows(table) {
-        live_through_for_ever(&row).await;
+        live_through_once(way, &row).await;
+    }
+}
+
+async fn each_for_ever(way: Way, table: &'static str) {
+    for row in rows(table) {
+        live_through_for_ever(way, &row).await;
     }
 }
 
 #[tokio::test]
 async fn codes_of_the_installation_once() {
-    each_once(INSTALLATION).await;
+    each_once(Way::Upload, INSTALLATION).await;
 }
 
 #[tokio::test]
 async fn codes_of_the_installation_for_ever() {
-    each_for_ever(INSTALLATION).await;
+    each_for_ever(Way::Upload, INSTALLATION).await;
 }
 
 #[tokio::test]
 async fn codes_of_the_service_once() {
-    each_once(SERVICE).await;
+    each_once(Way::Upload, SERVICE).await;
 }
 
 #[tokio::test]
 async fn codes_of_the_service_for_ever() {
-    each_for_ever(SERVICE).await;
+    each_for_ever(Way::Upload, SERVICE).await;
 }
 
 #[tokio::test]
 async fn codes_of_the_gateway_once() {
-    each_once(GATEWAY).await;
+    each_once(Way::Upload, GATEWAY).await;
 }
 
 #[tokio::test]
 async fn codes_of_the_gateway_for_ever() {
-    each_for_ever(GATEWAY).await;
+    each_for_ever(Way::Upload, GATEWAY).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_certificate_store_once() {
+    each_once(Way::Store, STORAGE).await;
+}
+
+#[tokio::test]
+async fn codes_of_the_certificate_store_for_ever() {
+    each_for_ever(Way::Store, STORAGE).await;
 }
 
 #[tokio::test]
 async fn answers_that_nobody_told_us_of_once() {
-    each_once(UNKNOWN).await;
+    each_once(Way::Upload, UNKNOWN).await;
 }
 
 #[tokio::test]
 async fn answers_that_nobody_told_us_of_for_ever() {
-    each_for_ever(UNKNOWN).await;
+    each_for_ever(Way::Upload, UNKNOWN).await;
 }
 
 /// Whatever is said to the question what is there: it is not asked hotly, and costs no order.
@@ -244,13 +286,42 @@ async fn every_answer_to_a_read_back_for_ever() {
     }
 }
 
+/// What is said to more than one service, beside VOD: at these it may close something else.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("Alidns", "Forbidden"),
+    ("Alidns", "Forbidden.AuthType"),
+    ("Alidns", "Forbidden.RAM"),
+    ("Alidns", "Forbidden.RiskControl"),
+    ("Alidns", "InternalError"),
+    ("Alidns", "Throttling"),
+    ("Alidns", "Throttling.User"),
+    ("CAS", "Forbidden.RAM"),
+    ("CAS", "InternalError"),
+    ("CAS", "Throttling.User"),
+];
+
 #[test]
-fn every_code_is_lived_through() {
-    let codes = [INSTALLATION, SERVICE, GATEWAY, ALIDNS]
-        .into_iter()
-        .flat_map(rows)
-        .map(|row| Code::parse(row.answer));
-    let codes: BTreeSet<Code> = codes.collect();
+fn every_code_is_lived_through_at_every_service_that_says_it() {
+    let codes = |tables: &[&'static str]| -> BTreeSet<Code> {
+        let rows = tables.iter().flat_map(|table| rows(table));
+        let codes = rows.map(|row| Code::parse(row.answer));
+        codes.filter(|code| *code != Code::Unknown).collect()
+    };
+    assert_eq!(codes(&[INSTALLATION]).len(), 32, "the documented list");
+    let vod = codes(&[INSTALLATION, SERVICE, GATEWAY]);
+    let others = [("Alidns", codes(&[ALIDNS])), ("CAS", codes(&[STORAGE]))];
+    let elsewhere = others.iter().flat_map(|(service, codes)| {
+        let shared = codes.intersection(&vod);
+        shared.map(|code| (*service, code.as_str()))
+    });
+    assert_eq!(
+        elsewhere.collect::<BTreeSet<_>>(),
+        BTreeSet::from(ELSEWHERE)
+    );
     let known: BTreeSet<Code> = Code::KNOWN.iter().copied().collect();
-    assert_eq!(codes, known);
+    let others = others.into_iter().flat_map(|(_, codes)| codes);
+    assert_eq!(
+        vod.into_iter().chain(others).collect::<BTreeSet<_>>(),
+        known
+    );
 }

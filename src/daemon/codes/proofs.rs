@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use vodcertd_sandbox::gateway::{Disturbance, Refusal};
-
 use super::bench::Bench;
 use super::table::{ALIDNS, Calls, Row, rows};
-use super::{WEEK, warns_of};
+use super::{WEEK, assert_closed, warns_of};
 use crate::acme::Proof;
 use crate::daemon::proof::{PublishError, publish};
 use crate::daemon::shared::roll;
@@ -109,17 +107,12 @@ impl Proving {
     }
 }
 
-fn refusal(row: &Row) -> Disturbance {
-    let status = row.status.unwrap();
-    Disturbance::Refuse(Refusal::new(status, row.answer, "The reason."))
-}
-
 #[tokio::test]
 async fn codes_of_alidns_once() {
     for row in rows(ALIDNS) {
         let name = row.name();
         let proving = Proving::new().await;
-        proving.bench.fail_once(ADD, refusal(&row));
+        proving.bench.fail_once(ADD, row.disturbance());
         let pause = proving.wake().await.unwrap();
         assert!(row.allows(0, pause), "{name}: {pause:?}");
         let status = proving.bench.status().await;
@@ -131,7 +124,9 @@ async fn codes_of_alidns_once() {
             row.alert == Some(1),
             "{name}"
         );
-        assert_eq!(proving.bench.closed().await, [], "{name}: another order");
+        let trouble = proving.bench.record().await.orders.trouble;
+        let scope = trouble.map(|trouble| trouble.failure.scope);
+        assert_closed(&proving.bench, scope.as_ref(), &name).await;
 
         proving.bench.pass(pause).await;
         assert_eq!(proving.wake().await, None, "{name}");
@@ -145,7 +140,7 @@ async fn codes_of_alidns_for_ever() {
     for row in rows(ALIDNS) {
         let name = row.name();
         let proving = Proving::new().await;
-        proving.bench.fail_always(ADD, refusal(&row));
+        proving.bench.fail_always(ADD, row.disturbance());
         let mut warned = None;
         for nth in 0.. {
             let pause = proving.wake().await.unwrap();

@@ -48,7 +48,7 @@ DomainInProtectedMode                      | 403 | 2/2/0/0 | 7/1/0/0        | 24
 CertName.MissingParameter                  | 404 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ";
 
-/// Older codes of the service, and one that users of its certificate store report.
+/// Older codes of the service.
 pub(super) const SERVICE: &str = "
 InvalidCertificate                         | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
 SetDomainSSLPub.ParameterError             | 400 | 2/2/0/0 | 8/1/0/0        | 5s 24h..                       | blocked operator 2
@@ -62,7 +62,6 @@ InvalidPageSize.ValueNotSupported          | 400 | 2/2/0/0 | 7/1/0/0        | 24
 IllegalOperation                           | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ServiceBusy                                | 403 | 2/2/0/0 | 31-35/1/0/0    | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
 OperationDenied                            | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
-NameRepeat                                 | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 OperationDenied.Suspended                  | 403 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ";
 
@@ -109,6 +108,18 @@ InvalidProduct.NotFound                    | 404 | 2/2/0/0 | 7/1/0/0        | 24
 InvalidProtocol.NeedSsl                    | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 ";
 
+/// Certificate Management Service, where a pair is stored before it is bound. The documentation lists no
+/// codes; users report the first. Calls are counted as uploads/read-backs/lists/orders: what was begun is
+/// looked for before it is uploaded again.
+pub(super) const STORAGE: &str = "
+NameRepeat                                 | 400 | 2/3/3/0 | 4/2/15/0       | 5s 5s 5s 24h..                 | blocked operator 4
+Forbidden.RAM                              | 403 | 2/2/1/0 | 7/1/6/0        | 24h..                          | blocked operator 1
+Throttling.User                            | 400 | 2/2/1/0 | 31-35/1/30-34/0 | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
+InternalError                              | 500 | 2/2/1/0 | 31-35/1/30-34/0 | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
+New.Code                                   | 400 | 2/2/1/0 | 7/1/6/0        | 24h..                          | blocked operator 1
+(no answer)                                | -   | 2/3/2/0 | 31-35/31-35/60-68/0 | 5s ~30s ~2m ~10m ~1h ~6h.. | pending backoff 4
+";
+
 /// Alidns, where a proof is published. Calls are counted as additions/searches/lists of zones/orders:
 /// the order stays the same one.
 pub(super) const ALIDNS: &str = "
@@ -132,6 +143,14 @@ Forbidden.DomainExpired                    | 400 | 2/0/2/1 | 7/0/7/1        | 24
 Forbidden.DomainLocked                     | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 Forbidden.RecordLocked                     | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 DomainRecordLocked                         | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
+Forbidden                                  | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
+Forbidden.AuthType                         | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
+Forbidden.RAM                              | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
+Forbidden.RiskControl                      | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
+InternalError                              | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
+InternalError                              | 500 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
+Throttling                                 | 503 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
+Throttling.User                            | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
 ";
 
 /// Codes that nobody has told us of, and answers without a code.
