@@ -25,7 +25,7 @@
 # It may do more than README.md asks for the daemon: the RAM user also needs
 # yundun-cert:DeleteUserCertificate (resource "*").
 #
-# Exit codes: 0 all was confirmed, 1 something was not, 2 something was left behind.
+# Exit codes: 0 all was confirmed, 1 something was not, 2 something was left behind, 64 usage.
 set -euo pipefail
 
 # Paths are meant as they are where the script is called.

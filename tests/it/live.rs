@@ -176,6 +176,15 @@ impl Told {
     }
 }
 
+/// Sends a signal by its name.
+async fn interrupt(child: &Child, signal: &str) {
+    let id = child.id().unwrap().to_string();
+    let kill = Command::new("sh")
+        .args(["-c", r#"kill -s "$0" "$1""#, signal, &id])
+        .status();
+    assert!(kill.await.unwrap().success());
+}
+
 /// The program that the script becomes, built with the tests.
 fn program() -> PathBuf {
     let daemon = Path::new(env!("CARGO_BIN_EXE_vodcertd"));
@@ -338,11 +347,7 @@ async fn an_interruption_in_the_middle_waits_for_the_call_and_puts_all_back() {
         let child = bench.spawn();
         bench.until("it installs", || bench.sent() >= sent).await;
         for _ in 0..2 {
-            let id = child.id().unwrap().to_string();
-            let kill = Command::new("sh")
-                .args(["-c", r#"kill -s "$0" "$1""#, signal, &id])
-                .status();
-            assert!(kill.await.unwrap().success());
+            interrupt(&child, signal).await;
         }
         let told = bench.end_of(child).await;
         assert_eq!(told.code, Some(1), "{signal}: {}", told.text);
@@ -350,6 +355,37 @@ async fn an_interruption_in_the_middle_waits_for_the_call_and_puts_all_back() {
         assert!(bench.sent() > sent, "it was not put back");
         bench.assert_clean(&told);
     }
+}
+
+/// As when the terminal hangs up, and when the reader of a pipe has left.
+#[tokio::test]
+async fn what_nobody_listens_to_any_more_is_put_back_all_the_same() {
+    for (signal, code) in [(Some("HUP"), 1), (None, 0)] {
+        let bench = Bench::start_with_a_certificate().await;
+        let slow = Disturbance::Delay(Duration::from_millis(250));
+        bench.gateway.faults().push(Fault::once(slow).on(SET));
+        let mut child = bench.spawn();
+        bench.until("it installs", || bench.sent() >= 1).await;
+        drop(child.stdout.take());
+        if let Some(signal) = signal {
+            interrupt(&child, signal).await;
+        }
+        let told = bench.end_of(child).await;
+        assert_eq!(told.code, Some(code), "{signal:?}");
+        assert!(bench.sent() > 1, "{signal:?}: it was not put back");
+        bench.assert_clean(&told);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_told_from_what_was_left_behind() {
+    let bench = Bench::start().await;
+    for (argument, code) in [("--no-such-option", 64), ("--help", 0)] {
+        let mut command = bench.command(&program(), &[argument]);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        assert_eq!(bench.end_of(child).await.code, Some(code), "{argument}");
+    }
+    assert!(bench.gateway.calls().all().is_empty());
 }
 
 #[tokio::test]

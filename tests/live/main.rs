@@ -1,9 +1,14 @@
 //! Confirms at the live service what vodcertd relies on, with vodcertd's own client, and leaves nothing
 //! behind. Run by `tests/live.sh`, which says what it does to the account.
-#![expect(
-    clippy::print_stdout,
-    reason = "telling what the service said is what this program is for"
-)]
+
+/// Tells a line to whoever listens. Nobody may, after a terminal hung up or a reader of the pipe left:
+/// what was changed is put back all the same, so a failure to write is none of this program.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
 
 mod pair;
 mod patience;
@@ -66,12 +71,23 @@ enum End {
     LeftBehind = 2,
 }
 
+/// Of a wrong command line (`EX_USAGE`), as vodcertd has it.
+const USAGE: u8 = 64;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse()).await {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(other) => {
+            // Nobody may listen, see `tell!`.
+            let _ = other.print();
+            return ExitCode::from(if other.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match run(&arguments).await {
         Ok(end) => ExitCode::from(end as u8),
         Err(failure) => {
-            println!("nothing was done: {failure:#}");
+            tell!("nothing was done: {failure:#}");
             ExitCode::from(End::Refused as u8)
         }
     }
@@ -84,7 +100,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
     let clients = Clients::new(&config.config, arguments)?;
     let domain = &arguments.domain;
     let mut traces = Traces::before(&clients, domain).await?;
-    println!("{domain} {}.", traces.as_it_was());
+    tell!("{domain} {}.", traces.as_it_was());
     if !arguments.yes && !confirmed(domain)? {
         bail!("not confirmed");
     }
@@ -102,7 +118,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
         finished = steps.run() => finished,
     };
     if !finished {
-        println!("interrupted: what was changed is put back");
+        tell!("interrupted: what was changed is put back");
     }
     // From here on signals are heard and nothing more is left off.
     let clean = tokio::select! {
@@ -110,7 +126,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
         never = stop_at_signal(&stop) => match never {},
         clean = traces.remove(&clients, domain) => clean,
     };
-    println!("{} confirmed, {} not", verdicts.confirmed, verdicts.refused);
+    tell!("{} confirmed, {} not", verdicts.confirmed, verdicts.refused);
     Ok(match (clean, finished && verdicts.refused == 0) {
         (false, _) => End::LeftBehind,
         (true, false) => End::Refused,
@@ -144,13 +160,11 @@ impl Clients {
 
 /// Asks whoever sits at the terminal; without one nobody has confirmed.
 fn confirmed(domain: &AccelerationDomain) -> anyhow::Result<bool> {
-    println!(
-        "For some minutes it will serve certificates that no browser trusts, then this again."
-    );
+    tell!("For some minutes it will serve certificates that no browser trusts, then this again.");
     if !std::io::stdin().is_terminal() {
-        println!("There is no terminal to ask at: --yes begins without asking.");
+        tell!("There is no terminal to ask at: --yes begins without asking.");
     }
-    println!("Type its name to begin:");
+    tell!("Type its name to begin:");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim() == domain.as_str())
@@ -173,7 +187,7 @@ async fn stop_at_signal(stop: &CancellationToken) -> std::convert::Infallible {
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-        println!("stopping: the call under way is waited for, then all is put back");
+        tell!("stopping: the call under way is waited for, then all is put back");
         stop.cancel();
     }
 }

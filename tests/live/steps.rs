@@ -79,7 +79,7 @@ impl Steps<'_> {
     /// What hangs on an upload that was taken; false if it was stopped.
     async fn stored(&mut self, started: Timestamp, installed: Option<CertName>) -> bool {
         let Some(installed) = installed else {
-            println!("not tried  read-back, list, bind by id, staging: no upload was taken");
+            tell!("not tried  read-back, list, bind by id, staging: no upload was taken");
             self.verdicts.refused += 4;
             return !self.stop.is_cancelled();
         };
@@ -212,11 +212,11 @@ impl Steps<'_> {
         match result {
             Ok(()) => {
                 self.verdicts.confirmed += 1;
-                println!("confirmed  {what}");
+                tell!("confirmed  {what}");
             }
             Err(error) => {
                 self.verdicts.refused += 1;
-                println!("REFUSED    {what}: {error:#}");
+                tell!("REFUSED    {what}: {error:#}");
             }
         }
         result.is_ok()

@@ -102,11 +102,11 @@ impl Traces {
         }
         if !as_before {
             let names: Vec<&str> = self.uploads.iter().map(CertName::as_str).collect();
-            println!(
+            tell!(
                 "LEFT BEHIND  {domain} is not as it was; before, it {}",
                 self.as_it_was()
             );
-            println!(
+            tell!(
                 "LEFT BEHIND  uploads, which it may use: {}",
                 names.join(" ")
             );
@@ -160,7 +160,7 @@ impl Traces {
         match back.await {
             Ok(Some(())) => true,
             Ok(None) => {
-                println!("FAILED     the service does not say that this took effect");
+                tell!("FAILED     the service does not say that this took effect");
                 false
             }
             Err(error) => done("seen to be as it was", Err(error)),
@@ -187,7 +187,7 @@ impl Traces {
         };
         let clean = done("TXT record removed", removed);
         if !clean {
-            println!(
+            tell!(
                 "LEFT BEHIND  the TXT record {value:?} in {}",
                 name.zone().as_str()
             );
@@ -205,7 +205,7 @@ async fn delete_upload(client: &Client, name: &CertName) -> bool {
     };
     let clean = done(&format!("upload {name} deleted"), deleted);
     if !clean {
-        println!("LEFT BEHIND  the upload {name}: delete it in Certificate Management Service");
+        tell!("LEFT BEHIND  the upload {name}: delete it in Certificate Management Service");
     }
     clean
 }
@@ -214,11 +214,11 @@ async fn delete_upload(client: &Client, name: &CertName) -> bool {
 fn done(what: &str, result: Result<(), ApiError>) -> bool {
     match result {
         Ok(()) => {
-            println!("tidied     {what}");
+            tell!("tidied     {what}");
             true
         }
         Err(error) => {
-            println!("FAILED     {what}: {:#}", anyhow::Error::from(error));
+            tell!("FAILED     {what}: {:#}", anyhow::Error::from(error));
             false
         }
     }
