@@ -35,11 +35,11 @@ pub(super) fn set_certificate(
         Https::Off
     };
     let env = read_env(request);
-    state
-        .domains
-        .get_mut(domain)
-        .ok_or_else(unknown_domain)?
-        .change(env, https);
+    let domain = state.domains.get_mut(domain).ok_or_else(unknown_domain)?;
+    if let (Env::Staging, Some(delay)) = (env, settings.staging_spills_after) {
+        domain.change_after(delay, Env::Production, https.clone());
+    }
+    domain.change(env, https);
     Ok(json!({}))
 }
 

@@ -66,6 +66,8 @@ pub struct Settings {
     /// How long an edit of a DNS zone takes. Another edit of the zone meanwhile is refused with
     /// `LastOperationNotFinished`.
     pub zone_edit: Duration,
+    /// After how long `Env=staging` changes production as well; never, as documented, if not set.
+    pub staging_spills_after: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -75,6 +77,7 @@ impl Default for Settings {
             key_forms: KeyForms::Traditional,
             storage_region: CertRegion::CnHangzhou,
             zone_edit: Duration::ZERO,
+            staging_spills_after: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! VOD acceleration domains and the certificates of the account.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -194,10 +194,15 @@ impl VodDomain {
 
     /// Changes the HTTPS setting from now on.
     pub(crate) fn change(&mut self, env: Env, https: Https) {
+        self.change_after(Duration::ZERO, env, https);
+    }
+
+    /// Changes the HTTPS setting after a while, unless it is changed again meanwhile.
+    pub(crate) fn change_after(&mut self, delay: Duration, env: Env, https: Https) {
         self.modified = Timestamp::now();
         self.history.push(Change {
             env,
-            at: Instant::now(),
+            at: Instant::now() + delay,
             https,
         });
     }
@@ -221,8 +226,6 @@ impl VodDomain {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

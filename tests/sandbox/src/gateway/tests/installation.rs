@@ -1,5 +1,7 @@
 //! `SetVodDomainSSLCertificate`.
 
+use std::time::Duration;
+
 use super::*;
 use crate::world::{CertRegion, CertSource, DomainStatus, Env, Https};
 
@@ -324,6 +326,25 @@ async fn staging_reaches_staging_only_and_any_other_env_is_production() {
         ok()
     );
     assert!(world.installed(DOMAIN, Env::Production).is_some());
+}
+
+#[tokio::test]
+async fn staging_can_spill_into_production_later() {
+    let (world, gateway) = started().await;
+    let hour = Duration::from_hours(1);
+    let installed = || world.installed(DOMAIN, Env::Production);
+    for (name, delay, spilled) in [("later", hour, false), ("now", Duration::ZERO, true)] {
+        gateway.set(Settings {
+            staging_spills_after: Some(delay),
+            ..Settings::default()
+        });
+        let forged = forged(DOMAIN);
+        let given = upload(DOMAIN, name, &forged);
+        let given = changed(&given, &[("Env", Some("staging"))]);
+        assert_eq!(set(&gateway, &given).await, ok());
+        assert!(world.installed(DOMAIN, Env::Staging).is_some());
+        assert_eq!(installed().is_some(), spilled);
+    }
 }
 
 #[tokio::test]
