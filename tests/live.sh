@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Confirms at the live Alibaba Cloud what vodcertd relies on and no test on one machine can show, with
-# vodcertd's own client. To be run once, by somebody with an account; takes some minutes.
+# vodcertd's own client. To be run once, by somebody with an account; takes about ten minutes.
 #
 #   tests/live.sh v.example.com                                    credentials from the environment
 #   tests/live.sh v.example.com --config PATH [--cloud NAME]       a cloud of a configuration
@@ -12,18 +12,20 @@
 # ALIBABA_CLOUD_ACCESS_KEY_SECRET and, for temporary keys, ALIBABA_CLOUD_SECURITY_TOKEN; a configuration
 # names a file, see config/example.toml. `clouds.NAME.endpoints` there leads into a VPC.
 #
-# Asks before it changes anything, then tells in a line each what the service confirmed or refused:
+# Reads what there is, and whether uploads may be deleted again. Asks before it changes anything. Tells
+# in a line each what the service confirmed or refused:
 #   - the parameters in a form body, signed by version 1.0 and by version 3,
 #   - keys RSA as PKCS#1 and PKCS#8, and ECDSA P-256 as SEC 1 and PKCS#8,
 #   - the read-back, the list of stored certificates, and a certificate that is bound by its id,
-#   - Env=staging, which leaves production alone,
+#   - Env=staging, which leaves production alone, also some minutes later,
 #   - a TXT record that is added, found and deleted, if the account holds the zone.
 # At the end, also after ^C or a failure, it puts back the certificate that was there (or HTTPS off),
 # deletes its uploads (named vodcertd-live-TIME-N) in Certificate Management Service and removes its TXT
-# record. What it cannot it says in a line that begins with LEFT BEHIND.
+# record. What it cannot it says in a line that begins with LEFT BEHIND; so it does of what the service
+# may have taken but does not list within some minutes.
 #
 # It may do more than README.md asks for the daemon: the RAM user also needs
-# yundun-cert:DeleteUserCertificate (resource "*").
+# yundun-cert:DeleteUserCertificate (resource "*"); without it nothing is done.
 #
 # Exit codes: 0 all was confirmed, 1 something was not, 2 something was left behind, 64 usage.
 set -euo pipefail

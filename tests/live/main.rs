@@ -18,6 +18,7 @@ mod traces;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
@@ -27,7 +28,9 @@ use vodcertd::aliyun::{Client, Cloud, Environment, Limiter, Signature};
 use vodcertd::clock::Clock;
 use vodcertd::config::{self, Config};
 use vodcertd::name::AccelerationDomain;
+use vodcertd::time::parse_span;
 
+use self::patience::Patience;
 use self::steps::{Steps, Verdicts};
 use self::traces::Traces;
 
@@ -51,6 +54,10 @@ struct Arguments {
     /// Begin without asking.
     #[arg(long)]
     yes: bool,
+    /// Within this a change is told everywhere. The documentation says "within 1 minute" of a new
+    /// certificate.
+    #[arg(long, hide = true, value_name = "SPAN", default_value = "3m", value_parser = parse_span)]
+    takes_effect: Duration,
 }
 
 /// A client for each signature, and one for DNS.
@@ -99,18 +106,23 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
     let config = loaded.map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
     let clients = Clients::new(&config.config, arguments)?;
     let domain = &arguments.domain;
-    let mut traces = Traces::before(&clients, domain).await?;
+    let patience = Patience {
+        takes_effect: arguments.takes_effect,
+    };
+    let mut verdicts = Verdicts::default();
+    let (client, detail) = verdicts.first_look(&clients, domain).await?;
+    let mut traces = Traces::before(&clients, client, domain, detail, patience).await?;
     tell!("{domain} {}.", traces.as_it_was());
     if !arguments.yes && !confirmed(domain)? {
         bail!("not confirmed");
     }
-    let mut verdicts = Verdicts::default();
     let mut steps = Steps {
         clients: &clients,
         domain,
         traces: &mut traces,
         verdicts: &mut verdicts,
         stop: &stop,
+        patience,
     };
     let finished = tokio::select! {
         biased;
@@ -124,7 +136,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<End> {
     let clean = tokio::select! {
         biased;
         never = stop_at_signal(&stop) => match never {},
-        clean = traces.remove(&clients, domain) => clean,
+        clean = traces.remove() => clean,
     };
     tell!("{} confirmed, {} not", verdicts.confirmed, verdicts.refused);
     Ok(match (clean, finished && verdicts.refused == 0) {

@@ -30,7 +30,7 @@ impl Kind {
 
     /// A new key with a certificate for `name` that is valid from yesterday on for some weeks: the chain
     /// and the key in PEM.
-    pub(crate) async fn make(self, name: &DnsName) -> anyhow::Result<(String, Secret)> {
+    pub(crate) async fn make(self, name: &DnsName) -> anyhow::Result<(Chain, Secret)> {
         let key = tokio::task::spawn_blocking(move || PrivateKey::generate(self.key)).await??;
         let now = Clock::System.now().to_iso_seconds();
         let mut date = now.split(['-', 'T']).map(str::parse::<i32>);
@@ -48,6 +48,6 @@ impl Kind {
         let pair = KeyPair::try_from(key.pkcs8())?;
         let certificate = params.self_signed(&pair)?;
         let chain = Chain::from_der(vec![certificate.der().to_vec()])?;
-        Ok((chain.to_pem(), key.to_pem(self.format)?))
+        Ok((chain, key.to_pem(self.format)?))
     }
 }
