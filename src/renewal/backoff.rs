@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::record::Trouble;
 use super::schedule::{emergency_from, is_short};
+use super::trouble::Trouble;
 use crate::retry::{Class, Failure, Scope};
 use crate::time::{Deadline, Timestamp};
 

@@ -30,6 +30,7 @@ mod schedule;
 #[cfg(test)]
 mod simulation;
 mod spec;
+mod trouble;
 
 pub use backoff::{Urgency, doubled, scope_deadline, too_many_faults};
 pub use budget::{Draw, DrawKind, Exemption, Exhausted, Limit, Limits, Quota};
@@ -39,7 +40,8 @@ pub use event::{Bound, Event, Found, OrderFate, OrderIntent, RenewalAnswer, Sigh
 pub use record::{
     AcceptedOrder, Api, Installed, Issued, IssuerTrouble, OpenOrder, Orders, OutOfBudget,
     OwnerAttempt, Proving, Record, RenewalInfo, Seen, Served, StoredCopy, StoredPlace,
-    TargetRecord, Trouble, Unusable,
+    TargetRecord, Unusable,
 };
 pub use schedule::{RenewPolicy, default_fraction, due_at};
 pub use spec::{IssuerSpec, LookPolicy, Method, OnDrift, OwnerProof, Spec, TargetSpec};
+pub use trouble::Trouble;

@@ -3,8 +3,9 @@
 //! One upload is enough for all targets in a cloud. What is said to be stored already, or may be, is
 //! looked for before it is uploaded; once it was refused under every name it is only looked for.
 
-use crate::renewal::record::{Issued, StoredCopy, StoredPlace, Trouble};
+use crate::renewal::record::{Issued, StoredCopy, StoredPlace};
 use crate::renewal::spec::{Method, TargetSpec};
+use crate::renewal::trouble::Trouble;
 
 /// How a generation gets to a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use super::manner::Manner;
 use super::{Action, Case, Check, Decision, Reason};
 use crate::name::TargetId;
 use crate::renewal::backoff::{Ladder, named_until, retry_at};
-use crate::renewal::record::{Api, Issued, Proving, TargetRecord, Trouble};
+use crate::renewal::record::{Api, Issued, Proving, TargetRecord};
 use crate::renewal::spec::{OnDrift, TargetSpec};
+use crate::renewal::trouble::Trouble;
 use crate::retry::Scope;
 use crate::time::{Deadline, Timestamp};
 

@@ -14,9 +14,10 @@ use std::time::Duration;
 use super::backoff::doubled;
 use super::budget::Exhausted;
 use super::record::{
-    Installed, Issued, Record, RenewalInfo, Served, StoredCopy, StoredPlace, TargetRecord, Trouble,
+    Installed, Issued, Record, RenewalInfo, Served, StoredCopy, StoredPlace, TargetRecord,
     Unusable, millionths,
 };
+use super::trouble::Trouble;
 use crate::certificate::KeyType;
 use crate::name::{DnsName, TargetId};
 use crate::retry::{Class, Failure};

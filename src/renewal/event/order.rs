@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::{OrderFate, OrderIntent};
 use crate::renewal::budget::Exhausted;
-use crate::renewal::record::{
-    AcceptedOrder, IssuerTrouble, OpenOrder, Orders, OutOfBudget, Trouble,
-};
+use crate::renewal::record::{AcceptedOrder, IssuerTrouble, OpenOrder, Orders, OutOfBudget};
+use crate::renewal::trouble::Trouble;
 use crate::retry::Failure;
 use crate::time::{Deadline, Timestamp};
 

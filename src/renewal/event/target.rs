@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 
 use super::{Bound, Found, Sight};
 use crate::renewal::backoff::named_until;
-use crate::renewal::record::{
-    Api, Installed, OwnerAttempt, Proving, Seen, Served, TargetRecord, Trouble,
-};
+use crate::renewal::record::{Api, Installed, OwnerAttempt, Proving, Seen, Served, TargetRecord};
+use crate::renewal::trouble::Trouble;
 use crate::retry::{Class, Failure};
 use crate::time::Timestamp;
 
