@@ -146,8 +146,9 @@ codes! {
     SslPubError                 "sslPub.Error"                          Here: Backoff 2, Reformat, Operator;
     SslPriError                 "sslPri.Error"                          Here: Backoff 2, Reformat, Operator;
     DomainInSafeMode            "DomainInSafeMode"                      Here: Operator;
-    /// "Please try again", but a half-made name may be in the way.
-    CreateCertificateFailed     "CreateCertificateFailed"               Here: Reconcile, Rename 2, Backoff;
+    /// "Please try again", but a half-made name may be in the way. Half a day is waited for; then it is
+    /// no passing trouble, and each further upload might leave another half-made copy behind.
+    CreateCertificateFailed     "CreateCertificateFailed"               Here: Reconcile, Rename 2, Backoff 4, Operator;
     CertRegionNotSupported      "Abs.CertRegion.ValueNotSupported"      Here: Operator;
     CertNameExists              "CertNameAlreadyExists"                 Here: Reconcile, Rename 2, Operator;
     /// Stopped by its owner or by the provider: it does not come back by itself.

@@ -39,7 +39,7 @@ Decode.Error                               | 400 | 2/2/0/0 | 8/1/0/0        | 5s
 sslPub.Error                               | 400 | 2/2/0/0 | 10/1/0/0       | ~5s ~30s 5s 24h..              | blocked operator 4
 sslPri.Error                               | 400 | 2/2/0/0 | 10/1/0/0       | ~5s ~30s 5s 24h..              | blocked operator 4
 DomainInSafeMode                           | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
-CreateCertificateFailed                    | 400 | 2/3/2/0 | 32-36/2/2/0    | 5s 5s 5s ~10m ~1h ~6h..        | pending backoff 4
+CreateCertificateFailed                    | 400 | 2/3/2/0 | 8/2/14/0       | 5s 5s 5s ~10m ~1h ~6h ~6h 24h.. | blocked operator 4
 Abs.CertRegion.ValueNotSupported           | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
 CertNameAlreadyExists                      | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 InvalidDomain.Offline                      | 400 | 2/2/0/0 | 7/1/0/0        | 24h..                          | blocked operator 1
