@@ -234,21 +234,33 @@ impl Client {
         Ok(stored.into_iter().find(|stored| stored.cert_name == *name))
     }
 
+    /// Finds the stored certificate with this exact name and the leaf of this chain
+    /// (`DescribeVodSSLCertificateList`). A name may be somebody else's: one whose listed fingerprint is
+    /// another leaf's is passed over; one without a fingerprint that is understood is taken by its name.
+    pub async fn find_stored_chain(
+        &self,
+        name: &CertName,
+        chain: &Chain,
+    ) -> Result<Option<StoredCertificate>, ApiError> {
+        let parameters = Parameters::new().with("SearchKeyword", name.as_str());
+        let prints = Fingerprints::of(chain);
+        let ours = |item: &Value| {
+            let may_be = prints.are_of(item).unwrap_or(true);
+            may_be.then(|| StoredCertificate::from_json(item))?
+        };
+        let stored = self.list_certificates(&parameters, ours).await?;
+        Ok(stored.into_iter().find(|stored| stored.cert_name == *name))
+    }
+
     /// Finds a stored certificate with the leaf of this chain, whatever its name
     /// (`DescribeVodSSLCertificateList`). The whole list is read for that.
-    ///
-    /// Of which kind the listed fingerprints are is not documented: SHA-1 and SHA-256 are understood.
     pub async fn find_same_certificate(
         &self,
         chain: &Chain,
     ) -> Result<Option<StoredCertificate>, ApiError> {
-        let leaf = chain.certificates().first();
-        let sha1 = leaf.map(|leaf| hex(&Sha1::digest(leaf)));
-        let sha256 = chain.leaf().fingerprint.to_string();
-        let prints: Vec<String> = sha1.into_iter().chain([sha256]).collect();
+        let prints = Fingerprints::of(chain);
         let same = |item: &Value| {
-            let print = text(item, "Fingerprint")?.replace(':', "");
-            let is_same = prints.iter().any(|own| own.eq_ignore_ascii_case(&print));
+            let is_same = prints.are_of(item).unwrap_or(false);
             is_same.then(|| StoredCertificate::from_json(item))?
         };
         let stored = self.list_certificates(&Parameters::new(), same).await?;
@@ -316,6 +328,28 @@ impl StoredCertificate {
             cert_name: text(item, "CertName")?.parse().ok()?,
             cert_region,
         })
+    }
+}
+
+// === impl Fingerprints ===
+
+/// What a leaf is called in the list. Of which kind the listed fingerprints are is not documented:
+/// SHA-1 and SHA-256 are understood.
+struct Fingerprints(Vec<String>);
+
+impl Fingerprints {
+    fn of(chain: &Chain) -> Self {
+        let leaf = chain.certificates().first();
+        let sha1 = leaf.map(|leaf| hex(&Sha1::digest(leaf)));
+        let sha256 = chain.leaf().fingerprint.to_string();
+        Self(sha1.into_iter().chain([sha256]).collect())
+    }
+
+    /// Whether an item of the list has this leaf; nothing if it does not tell, or in another way.
+    fn are_of(&self, item: &Value) -> Option<bool> {
+        let print = text(item, "Fingerprint")?.replace(':', "");
+        let own = self.0.iter().find(|own| own.len() == print.len())?;
+        Some(own.eq_ignore_ascii_case(&print))
     }
 }
 

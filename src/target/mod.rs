@@ -155,10 +155,15 @@ impl Target {
         }
     }
 
-    /// Finds the stored certificate with this name; nothing if there is none.
-    pub async fn find_stored(&self, name: &str) -> Result<Option<StoredCertificate>, InstallError> {
+    /// Finds the stored certificate with this name; nothing if there is none, or if it is known to have
+    /// another leaf than this chain.
+    pub async fn find_stored(
+        &self,
+        name: &str,
+        chain: &Chain,
+    ) -> Result<Option<StoredCertificate>, InstallError> {
         match self {
-            Self::AliyunVod(vod) => vod.find_stored(name).await,
+            Self::AliyunVod(vod) => vod.find_stored(name, chain).await,
         }
     }
 

@@ -106,12 +106,13 @@ impl Vod {
     pub(super) async fn find_stored(
         &self,
         name: &str,
+        chain: &Chain,
     ) -> Result<Option<StoredCertificate>, InstallError> {
         // What cannot be a name is none of a stored certificate.
         let Ok(name) = name.parse() else {
             return Ok(None);
         };
-        let found = self.client.find_stored_certificate(&name).await?;
+        let found = self.client.find_stored_chain(&name, chain).await?;
         Ok(found.map(|stored| self.in_region(stored)))
     }
 

@@ -147,7 +147,7 @@ async fn install(target: &Target, generation: &Generation) {
 /// What is stored under the name of a generation.
 async fn stored(target: &Target, generation: &Generation) -> Option<StoredCertificate> {
     let name = generation.cert_name.to_string();
-    target.find_stored(&name).await.unwrap()
+    target.find_stored(&name, &generation.chain).await.unwrap()
 }
 
 async fn look(target: &Target) -> Look {

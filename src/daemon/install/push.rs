@@ -243,7 +243,7 @@ impl Push<'_> {
     }
 
     async fn find_named(&self, name: &str) -> Result<Option<StoredCertificate>, PushError> {
-        let found = self.target.find_stored(name).await;
+        let found = self.target.find_stored(name, &self.chain).await;
         let found = found.map_err(|error| self.failed(error, None, None))?;
         self.settle(&self.spec.listing_scopes).await?;
         Ok(found)
