@@ -34,10 +34,14 @@ pub struct Trouble {
     /// Whether the certificate may be stored under its name already, though it was not bound: an
     /// answer was lost, or said so.
     pub bind: bool,
-    /// Whether it was refused under every name that there is: uploads would go on for ever, so that it
-    /// is only looked for and bound.
+    /// Whether a refusal was about the copy itself, so that there may be one under any name. Another
+    /// failure in between does not make that untrue.
     #[serde(default)]
-    pub bind_only: bool,
+    pub same_content: bool,
+    /// The refusal that used up the last name: uploads would go on for ever, so that it is only looked
+    /// for and bound from then on.
+    #[serde(default)]
+    pub exhausted: Option<Failure>,
     /// Where it was said not to be, though it had been found there.
     #[serde(default)]
     pub missing: Option<StoredPlace>,
@@ -61,7 +65,8 @@ impl Trouble {
             by_code: BTreeMap::new(),
             renames: 0,
             bind: false,
-            bind_only: false,
+            same_content: false,
+            exhausted: None,
             missing: None,
             ..self
         }
@@ -87,7 +92,8 @@ impl Trouble {
             renames: 0,
             reformat: false,
             bind: false,
-            bind_only: false,
+            same_content: false,
+            exhausted: None,
             missing: None,
         });
         *trouble.by_code.entry(failure.code.clone()).or_default() += 1;
@@ -96,6 +102,7 @@ impl Trouble {
         trouble.generation = generation;
         trouble.last_at = now;
         trouble.jitter = jitter;
+        trouble.same_content |= trouble.is_about_the_copy();
         match trouble.class() {
             // Nothing is stored under the next name, nor in the next form.
             Class::Rename => {
@@ -108,14 +115,36 @@ impl Trouble {
                 trouble.bind = false;
             }
             Class::Reconcile => trouble.bind = true,
-            Class::Bug | Class::Operator => trouble.bind_only |= trouble.is_about_the_copy(),
+            Class::Bug | Class::Operator => trouble.exhaust(),
             Class::After | Class::Backoff | Class::Refresh | Class::Reissue => {}
         }
         trouble
     }
 
+    /// There is no other name that might help against a refusal of the copy.
+    fn exhaust(&mut self) {
+        if self.exhausted.is_none() && self.is_about_the_copy() {
+            self.exhausted = Some(self.failure.clone());
+        }
+    }
+
+    /// That no copy was found which the target could be bound to, once every name is used up; nothing
+    /// before that.
+    ///
+    /// It is a failure of its own with the code of the refusal that stands. What was said last may
+    /// have been about something else, such as a limit of the whole cloud, and nobody said it again.
+    pub fn nothing_to_bind(&self) -> Option<Failure> {
+        let refusal = self.exhausted.as_ref()?;
+        let message = format!(
+            "refused under every name, and no copy was found to bind instead: {}",
+            refusal.message
+        );
+        let course = [(Class::Operator, 1)];
+        Some(Failure::here(refusal.code.clone(), message, &course))
+    }
+
     /// Whether it is about the copy in the cloud's certificate store: another name may help.
-    pub(super) fn is_about_the_copy(&self) -> bool {
+    fn is_about_the_copy(&self) -> bool {
         let mut course = self.failure.course.iter();
         course.any(|remedy| remedy.class == Class::Rename)
     }

@@ -154,7 +154,8 @@ pub(crate) fn trouble(code: &str, class: Class, in_a_row: u32) -> Trouble {
         renames: 0,
         reformat: false,
         bind: false,
-        bind_only: false,
+        same_content: false,
+        exhausted: None,
         missing: None,
     }
 }

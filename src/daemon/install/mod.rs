@@ -14,6 +14,7 @@ pub(super) use self::read_back::read_back;
 use super::worker::Worker;
 use crate::name::TargetId;
 use crate::retry::{Class, Failure};
+use crate::target::CertId;
 use crate::target::cert_name::InstallationId;
 
 fn installation(worker: &Worker<'_>) -> Option<InstallationId> {
@@ -24,7 +25,13 @@ fn no_installation_id() -> Failure {
     fault("installation-id", "the store has no proper installation id")
 }
 
-fn unknown_target(id: &TargetId) -> Failure {
+/// An id as the record has it.
+fn stored_id(id: CertId) -> Option<i64> {
+    i64::try_from(id.0).ok()
+}
+
+/// What is asked for a target that left the configuration.
+pub(super) fn unknown_target(id: &TargetId) -> Failure {
     fault("unknown-target", &format!("{id} is not configured"))
 }
 

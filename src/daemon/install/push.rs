@@ -1,14 +1,14 @@
 //! Pushes a generation to a target: uploads it, or binds the copy that is in the cloud's certificate
 //! store.
 
-use super::{fault, installation, no_installation_id, unknown_target, uploads};
+use super::{fault, installation, no_installation_id, stored_id, unknown_target, uploads};
 use crate::certificate::Chain;
 use crate::daemon::shared::{Shared, roll};
 use crate::daemon::worker::Worker;
 use crate::keys::PrivateKey;
 use crate::name::TargetId;
 use crate::renewal::{
-    Bound, Event, Installed, Manner, Origin, Search, StoredCopy, StoredPlace, TargetSpec,
+    Bound, Event, Installed, Manner, Origin, Search, StoredCopy, StoredPlace, TargetSpec, Trouble,
 };
 use crate::retry::{Class, Failure, Scope, course, with_causes};
 use crate::store::{Lease, StoreError};
@@ -35,7 +35,7 @@ struct Push<'a> {
 enum Pushed {
     /// The service has taken what was uploaded under our name.
     Uploaded,
-    /// The service has stored this copy, and nothing was bound to it yet.
+    /// The service has this copy, stored just now or found, and nothing was bound to it yet.
     Stored(StoredCertificate),
     /// The service has bound this copy.
     Bound(StoredCertificate),
@@ -103,25 +103,18 @@ pub(in crate::daemon) async fn install(
     };
     let mut pushed = push.run().await;
     if let Ok(Pushed::Stored(copy)) = pushed {
-        // Before it is bound: a process that is killed now does not look for it.
-        worker
-            .take(Event::Stored {
-                cloud: id.cloud.clone(),
-                generation,
-                copy: StoredCopy {
-                    cert_name: copy.cert_name.to_string(),
-                    place: place(&copy),
-                },
-            })
-            .await?;
-        uploads::close(worker.shared, worker.lease, &id.cloud).await?;
+        take_copy(worker, &id.cloud, generation, &copy).await?;
         pushed = push.bind(copy).await;
+    }
+    if push.manner.store_first && matches!(pushed, Ok(Pushed::Bound(_))) {
+        // What was begun before the copy was known by other ways.
+        uploads::close(push.shared, push.lease, &id.cloud).await?;
     }
     let now = worker.shared.clock.now();
     let copy = match pushed {
         Ok(Pushed::Uploaded) => None,
         Ok(Pushed::Stored(copy) | Pushed::Bound(copy)) => Some(copy),
-        Ok(Pushed::NotFound) => return Ok(failed(last_failure(worker, id))),
+        Ok(Pushed::NotFound) => return Ok(failed(nothing_to_bind(worker, id))),
         Err(PushError::Store(error)) => return Err(error),
         Err(PushError::Failed(refused)) => {
             return Ok(refused.into_event(id, generation, target, now));
@@ -152,23 +145,46 @@ fn failed(id: &TargetId, generation: u32, failure: Failure) -> Event {
     }
 }
 
-/// What was said when it was tried last: it still holds, for nothing was found that could be bound.
-fn last_failure(worker: &Worker<'_>, id: &TargetId) -> Failure {
+/// Nothing was found that could be bound, and nothing may be uploaded.
+fn nothing_to_bind(worker: &Worker<'_>, id: &TargetId) -> Failure {
     let trouble = worker.record.targets.get(id);
     let trouble = trouble.and_then(|known| known.trouble.as_ref());
-    trouble.map_or_else(
-        || {
-            fault(
-                "not-stored",
-                "no copy was found that the target could be bound to",
-            )
-        },
-        |trouble| trouble.failure.clone(),
-    )
+    let failure = trouble.and_then(Trouble::nothing_to_bind);
+    failure.unwrap_or_else(|| {
+        fault(
+            "not-stored",
+            "no copy was found that the target could be bound to",
+        )
+    })
+}
+
+/// Takes in which copy the cloud has, before it is bound: neither a process that is killed now nor one
+/// whose bind fails looks for it again.
+async fn take_copy(
+    worker: &mut Worker<'_>,
+    cloud: &str,
+    generation: u32,
+    copy: &StoredCertificate,
+) -> Result<(), StoreError> {
+    let copy = StoredCopy {
+        cert_name: copy.cert_name.to_string(),
+        place: place(copy),
+    };
+    let issued = worker.record.issued.as_ref();
+    if issued.and_then(|issued| issued.stored.get(cloud)) != Some(&copy) {
+        let cloud = cloud.to_owned();
+        let stored = Event::Stored {
+            cloud,
+            generation,
+            copy,
+        };
+        worker.take(stored).await?;
+    }
+    uploads::close(worker.shared, worker.lease, cloud).await
 }
 
 impl Push<'_> {
-    /// Binds the copy that is known or found, else uploads. Credentials that may install but not list
+    /// Binds the copy that is known, hands back the one that is found, else uploads. Credentials that may install but not list
     /// what is stored upload as long as that may be done.
     async fn run(&self) -> Result<Pushed, PushError> {
         let mut listing = None;
@@ -181,7 +197,7 @@ impl Push<'_> {
                 }
             }
             Origin::Search(search) => match self.find(search).await {
-                Ok(Some(copy)) => return self.bind(copy).await,
+                Ok(Some(copy)) => return Ok(Pushed::Stored(copy)),
                 Ok(None) if !search.else_upload => return Ok(Pushed::NotFound),
                 Ok(None) => {}
                 Err(PushError::Failed(refused)) if refused.error.lacks_permission() => {
@@ -365,10 +381,6 @@ fn place(copy: &StoredCertificate) -> Option<StoredPlace> {
         cert_id: stored_id(copy.cert_id)?,
         cert_region: copy.cert_region.as_str().to_owned(),
     })
-}
-
-fn stored_id(id: CertId) -> Option<i64> {
-    i64::try_from(id.0).ok()
 }
 
 /// The pair of a generation; nothing if it is not kept any more, or cannot be read. That is no

@@ -1,6 +1,6 @@
 //! Asks the API what a target has.
 
-use super::{installation, no_installation_id, unknown_target};
+use super::{installation, no_installation_id, stored_id, unknown_target};
 use crate::daemon::shared::roll;
 use crate::daemon::worker::Worker;
 use crate::name::TargetId;
@@ -97,7 +97,7 @@ fn installed(
         generation,
         at,
         cert_name,
-        cert_id: stored_at.and_then(|stored| i64::try_from(stored.cert_id.0).ok()),
+        cert_id: stored_at.and_then(|stored| stored_id(stored.cert_id)),
         cert_region: stored_at.map(|stored| stored.cert_region.as_str().to_owned()),
     }
 }

@@ -53,12 +53,7 @@ pub struct Search {
 impl Manner {
     /// Whether something may be uploaded to the certificate store itself.
     pub(in crate::renewal) fn may_store(&self) -> bool {
-        let uploads = match &self.origin {
-            Origin::Upload => true,
-            Origin::Copy { .. } => false,
-            Origin::Search(search) => search.else_upload,
-        };
-        self.store_first && uploads
+        self.store_first && self.origin.may_upload()
     }
 
     /// How `issued` gets to a target of `cloud` after what went wrong there.
@@ -84,6 +79,15 @@ impl Manner {
 }
 
 impl Origin {
+    /// Whether an upload may come of it.
+    pub(crate) fn may_upload(&self) -> bool {
+        match self {
+            Self::Upload => true,
+            Self::Copy { .. } => false,
+            Self::Search(search) => search.else_upload,
+        }
+    }
+
     fn of(copy: Option<&StoredCopy>, own: Option<&Trouble>) -> Self {
         if let Some(StoredCopy {
             cert_name,
@@ -96,13 +100,13 @@ impl Origin {
             };
         }
         let may_be_stored = own.is_some_and(|trouble| trouble.bind);
-        let bind_only = own.is_some_and(|trouble| trouble.bind_only);
+        let bind_only = own.is_some_and(|trouble| trouble.exhausted.is_some());
         if copy.is_none() && !may_be_stored && !bind_only {
             return Self::Upload;
         }
         Self::Search(Search {
             cert_name: copy.map(|copy| copy.cert_name.clone()),
-            by_content: own.is_some_and(Trouble::is_about_the_copy),
+            by_content: own.is_some_and(|trouble| trouble.same_content),
             missing: own.and_then(|trouble| trouble.missing.clone()),
             else_upload: !bind_only,
         })

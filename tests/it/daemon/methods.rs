@@ -6,6 +6,7 @@ use std::time::Duration;
 use vodcertd::keys::{KeyFormat, PrivateKey};
 use vodcertd::name::Label;
 use vodcertd::status::{TargetState, TargetView};
+use vodcertd_sandbox::forge::{self, KeyKind};
 use vodcertd_sandbox::gateway::{Call, Disturbance, Fault, Refusal, Settings};
 use vodcertd_sandbox::pem::{KeyForms, Pair};
 use vodcertd_sandbox::world::{CertRegion, CertSource, Env};
@@ -15,6 +16,7 @@ use crate::support::{SET, Scene};
 const LIST: &str = "DescribeVodSSLCertificateList";
 const STORE: &str = "UploadUserCertificate";
 const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `count` domains on one certificate with these lines for its target.
 async fn scene(count: usize, target: &str) -> Scene {
@@ -65,13 +67,24 @@ fn disturb(scene: &Scene, disturbance: Disturbance, action: &str, domain: &str) 
     scene.gateway.faults().push(fault);
 }
 
-fn missing() -> Disturbance {
-    let refusal = Refusal::new(
+fn refuse(status: u16, code: &str, message: &str) -> Disturbance {
+    Disturbance::Refuse(Refusal::new(status, code, message))
+}
+
+fn busy() -> Disturbance {
+    refuse(
+        403,
+        "ServiceBusy",
+        "The specified Domain is configuring, please retry later.",
+    )
+}
+
+fn stored() -> Disturbance {
+    refuse(
         400,
-        "Certificate.NotFind",
-        "The certificate does not exist.",
-    );
-    Disturbance::Refuse(refusal)
+        "CertificateContent.Duplicated",
+        "The certificate has been uploaded; do not upload again.",
+    )
 }
 
 #[tokio::test]
@@ -96,8 +109,7 @@ async fn twenty_domains_that_are_each_uploaded_to_share_the_copy_all_the_same() 
 #[tokio::test]
 async fn a_copy_under_another_name_is_adopted() {
     let scene = scene(2, "").await;
-    let busy = Refusal::new(403, "ServiceBusy", "The specified Domain is configuring.");
-    let fault = Fault::times(2, Disturbance::Refuse(busy)).on(SET);
+    let fault = Fault::times(2, busy()).on(SET);
     scene.gateway.faults().push(fault);
     let daemon = scene.run();
     scene.until_told("video", "install-failed", 2).await;
@@ -126,20 +138,109 @@ async fn pair(scene: &Scene) -> Pair {
     Pair::read(&stored.chain_pem, key.expose(), KeyForms::Traditional).unwrap()
 }
 
+/// Somebody deleted it while two domains were still to be bound to it.
 #[tokio::test]
 async fn a_copy_that_is_gone_is_uploaded_again_once() {
     let scene = scene(3, "").await;
-    disturb(&scene, missing(), SET, "v2.example.com");
-    disturb(&scene, missing(), SET, "v2.example.com");
+    for domain in ["v2.example.com", "v3.example.com"] {
+        disturb(&scene, busy(), SET, domain);
+    }
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 2).await;
+    daemon.stop().await;
+    let gone = scene.world.certificates().remove(0).id;
+    scene.world.delete_certificate(gone);
+    scene.let_pass(&["video"], MINUTE).await;
     until_seen(&scene).await;
-    let names: Vec<String> = scene
-        .world
-        .certificates()
-        .iter()
-        .map(|stored| stored.name.clone())
-        .collect();
-    assert_eq!(scene.gateway.faults().waiting(), 0);
-    assert_eq!(names.len(), 1, "the same content is stored once: {names:?}");
+    let stored = scene.world.certificates();
+    assert_eq!(stored.len(), 1);
+    assert_ne!(stored[0].id, gone);
+    for domain in ["v2.example.com", "v3.example.com"] {
+        let binding = scene.world.installed(domain, Env::Production).unwrap();
+        assert_eq!(binding.certificate.id, stored[0].id, "{domain}");
+    }
+    // Two binds met a busy domain, one the gap, and one the copy that another domain's upload stored.
+    assert_eq!(installs(&scene), (2, 4));
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+}
+
+/// The domain is busy just when the copy that was found is bound to it.
+#[tokio::test]
+async fn a_copy_that_was_found_is_kept_while_the_domain_is_busy() {
+    for (method, lists) in [("auto", 2), ("upload", 4)] {
+        let scene = scene(1, &format!("method = \"{method}\"")).await;
+        disturb(&scene, busy(), SET, "v1.example.com");
+        let daemon = scene.run();
+        scene.until_told("video", "install-failed", 1).await;
+        daemon.stop().await;
+        let uploads = installs(&scene).0;
+        let region = CertRegion::CnHangzhou;
+        let pair = pair(&scene).await;
+        scene.world.store_certificate("by-hand", region, pair);
+        disturb(&scene, stored(), SET, "v1.example.com");
+        disturb(&scene, busy(), SET, "v1.example.com");
+        scene.let_pass(&["video"], MINUTE).await;
+        until_seen(&scene).await;
+        assert_eq!(scene.gateway.faults().waiting(), 0, "{method}");
+        assert_eq!(installs(&scene), (uploads + 1, 2), "{method}");
+        assert_eq!(scene.gateway.calls().of(LIST).len(), lists, "{method}");
+        let binding = scene.world.installed("v1.example.com", Env::Production);
+        assert_eq!(binding.unwrap().cert_name, "by-hand", "{method}");
+        check_one_copy(&scene);
+    }
+}
+
+/// The name is taken, but not by what we would bind.
+#[tokio::test]
+async fn another_pair_under_our_name_is_not_bound() {
+    let scene = scene(1, "").await;
+    disturb(&scene, busy(), SET, "v1.example.com");
+    let daemon = scene.run();
+    scene.until_told("video", "install-failed", 1).await;
+    daemon.stop().await;
+    let tried = scene.gateway.calls().of(SET);
+    let name = tried[0].parameter("CertName").unwrap().to_owned();
+    let theirs = forge::issue(&["v1.example.com"], KeyKind::P256, forge::valid_now()).pair();
+    let region = CertRegion::CnHangzhou;
+    let theirs = scene.world.store_certificate(&name, region, theirs);
+    scene.let_pass(&["video"], MINUTE).await;
+    until_seen(&scene).await;
+    let binding = scene.world.installed("v1.example.com", Env::Production);
+    let binding = binding.unwrap();
+    assert_ne!(binding.certificate.id, theirs);
+    assert_ne!(binding.cert_name, name);
+    assert_eq!(installs(&scene).1, 0, "nothing was bound");
+    assert_eq!(scene.installs(), 1);
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+}
+
+/// A copy is said to be there under every name, and none is listed. What fails in between is over when
+/// it is over: it is not what the next search, which was answered, failed of.
+#[tokio::test]
+async fn a_search_that_finds_nothing_is_no_old_failure() {
+    let scene = scene(1, "").await;
+    let fault = Fault::always(stored()).on(SET);
+    scene.gateway.faults().push(fault);
+    for _ in 0..6 {
+        scene.run_until_at_rest("video").await;
+        scene.let_pass(&["video"], MINUTE).await;
+    }
+    let exhausted = installs(&scene);
+    let refusal = Refusal::new(400, "Throttling.User", "Request was denied.");
+    let fault = Fault::once(Disturbance::Refuse(refusal)).on(LIST);
+    scene.gateway.faults().push(fault);
+    scene.let_pass(&["video"], DAY).await;
+    scene.run_until_at_rest("video").await;
+    let snapshot = scene.snapshot("video").await;
+    assert_eq!(snapshot.failure.unwrap().code, "Throttling.User");
+    scene.let_pass(&["video"], DAY).await;
+    scene.run_until_at_rest("video").await;
+    let snapshot = scene.snapshot("video").await;
+    let failure = snapshot.failure.unwrap();
+    assert_eq!(failure.code, "CertificateContent.Duplicated");
+    assert_eq!(snapshot.targets[0].state, TargetState::Blocked);
+    assert_eq!(scene.number("SELECT COUNT(*) FROM deadlines").await, 0);
+    assert_eq!(installs(&scene), exhausted, "it is only looked for");
 }
 
 /// The list does not tell the region, or the configuration tells another one.
@@ -181,6 +282,11 @@ async fn what_may_not_be_listed_is_not_uploaded_for_ever() {
 
 const CAS: &str = "method = \"cas\"";
 
+async fn open_rows(scene: &Scene) -> i64 {
+    let open = "SELECT COUNT(*) FROM journal WHERE closed_at IS NULL";
+    scene.number(open).await
+}
+
 #[tokio::test]
 async fn twenty_domains_are_bound_to_what_was_stored_first() {
     let scene = scene(20, CAS).await;
@@ -191,8 +297,7 @@ async fn twenty_domains_are_bound_to_what_was_stored_first() {
     assert_eq!(scene.count("video", "stored").await, 1);
     let uploads = "SELECT COUNT(*) FROM journal WHERE kind = 'upload'";
     assert_eq!(scene.number(uploads).await, 1);
-    let open = "SELECT COUNT(*) FROM journal WHERE closed_at IS NULL";
-    assert_eq!(scene.number(open).await, 0, "the record tells of it");
+    assert_eq!(open_rows(&scene).await, 0, "the record tells of it");
     check_one_copy(&scene);
 }
 
@@ -262,6 +367,7 @@ async fn what_is_stored_already_is_not_stored_again() {
     until_seen(&scene).await;
     assert_eq!(scene.gateway.calls().performed(STORE), 0);
     assert_eq!(installs(&scene), (0, 2));
+    assert_eq!(open_rows(&scene).await, 0, "the copy is known");
     check_one_copy(&scene);
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::renewal::fixtures::*;
 use crate::renewal::{Bound, Event, Found, Installed, Record, TargetSpec};
-use crate::retry::{Class, Failure};
+use crate::retry::{Class, Failure, Scope};
 
 const CLOUD: &str = "default";
 
@@ -163,6 +163,12 @@ fn what_is_said_to_be_stored_is_bound_or_renamed_and_then_only_looked_for() {
         let mended = times(4).after([Event::Reconfigured { digest: "other".to_owned() }], START);
         check("until something is changed", &mended, method, Origin::Upload, 0);
     }
+    let busy = || failure("ServiceBusy", &[(Class::Backoff, 1)]);
+    let between = after([refused(taken()), refused(busy())]);
+    check("another failure in between changes nothing", &between, Method::Auto, Origin::Search(by_content.clone()), 0);
+    let only = Search { else_upload: false, ..by_content.clone() };
+    let late = after([refused(taken()), refused(busy()), refused(taken()), refused(busy()), refused(taken()), refused(taken()), refused(busy())]);
+    check("nor does one at the end", &late, Method::Auto, Origin::Search(only), 2);
     let unlisted = after([elsewhere(None), refused(taken()), refused(taken())]);
     let by_name = Search { by_content: true, ..known() };
     check("what another target has keeps its name", &unlisted, Method::Auto, Origin::Search(by_name), 1);
@@ -200,6 +206,32 @@ fn a_copy_that_does_not_become_ready_is_made_anew_once() {
     check("and no more", &times(5), auto, Origin::Search(only), 1);
 }
 
+/// Whatever else was said in between, even what closes the cloud to everybody.
+#[test]
+fn a_search_in_vain_is_a_failure_of_its_own() {
+    let closes = Failure {
+        scope: Scope::Cloud {
+            cloud: CLOUD.to_owned(),
+        },
+        not_before: Some(START + HOUR),
+        ..failure("OperationDenied.Suspended", &[(Class::Operator, 1)])
+    };
+    let nothing_to_bind = |record: &Record| {
+        let trouble = record.targets[&the_target()].trouble.as_ref().unwrap();
+        trouble.nothing_to_bind()
+    };
+    let times = |count| after(vec![refused(taken()); count]);
+    assert_eq!(nothing_to_bind(&times(3)), None, "it can be uploaded");
+    for record in [times(4), times(5), times(4).after([refused(closes)], START)] {
+        let found = nothing_to_bind(&record).unwrap();
+        assert_eq!(found.code, "CertNameAlreadyExists");
+        let about = (found.scope.clone(), found.not_before, found.class(1));
+        assert_eq!(about, (Scope::Here, None, Class::Operator));
+        let again = record.after([refused(found.clone())], START);
+        assert_eq!(nothing_to_bind(&again), Some(found), "nor does it grow");
+    }
+}
+
 #[test]
 fn a_record_of_before_is_read() {
     let record = after([refused(taken())]);
@@ -212,7 +244,7 @@ fn a_record_of_before_is_read() {
         assert!(target.remove("owner_proof").is_some());
         let trouble = target["trouble"].as_object_mut().unwrap();
         assert!(trouble.remove("missing").is_some());
-        assert!(trouble.remove("bind_only").is_some());
+        assert!(trouble.remove("exhausted").is_some());
     }
     assert_eq!(serde_json::from_value::<Record>(old).unwrap(), record);
 }

@@ -109,6 +109,15 @@ impl World {
         self.lock().store(cert_name, region, None, pair).id
     }
 
+    /// Deletes a stored certificate by hand. What is bound to it serves on.
+    ///
+    /// # Panics
+    /// If there is none with this id.
+    pub fn delete_certificate(&self, id: i64) {
+        let deleted = self.lock().certificates.remove(&id);
+        assert!(deleted.is_some(), "no certificate {id} in this world");
+    }
+
     /// Adds a DNS record by hand; gives its id.
     ///
     /// # Panics
