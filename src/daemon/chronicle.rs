@@ -89,7 +89,8 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         Event::RenewalInfoFailed { .. }
         | Event::OrderIntended(_)
         | Event::InstallIntended { .. }
-        | Event::OwnerProofIntended { .. } => None,
+        | Event::OwnerProofIntended { .. }
+        | Event::OwnerProofParked { .. } => None,
         Event::OrderHeldBack {
             issuer, exhausted, ..
         } => held_back(issuer, exhausted, before),

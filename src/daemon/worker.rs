@@ -308,6 +308,7 @@ impl Worker<'_> {
             | Event::Stored { .. }
             | Event::InstallFailed { .. }
             | Event::OwnerProofIntended { .. }
+            | Event::OwnerProofParked { .. }
             | Event::OwnerProofFailed { .. }
             | Event::ReadBackFailed { .. }
             | Event::Looked { .. } => None,
@@ -345,6 +346,8 @@ impl Step {
     fn of(event: &Event) -> Self {
         if failure_of(event).is_some() {
             Self::Failed
+        } else if matches!(event, Event::OwnerProofParked { .. }) {
+            Self::Parked
         } else {
             Self::Done
         }
@@ -379,6 +382,7 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         | Event::Stored { .. }
         | Event::Installed { .. }
         | Event::OwnerProofIntended { .. }
+        | Event::OwnerProofParked { .. }
         | Event::OwnerProven { .. }
         | Event::ReadBack { .. }
         | Event::Looked { .. } => None,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Entry;
+use crate::daemon::install::unknown_target;
 use crate::daemon::worker::Worker;
 use crate::name::TargetId;
 use crate::renewal::Event;
@@ -18,10 +19,12 @@ enum OwnerError {
     Store(StoreError),
     /// It is not proven, and a person is told why.
     Failed(Failure),
+    /// It was not checked, because the daemon stops.
+    Parked,
 }
 
 /// Has it checked who owns the domain of a target. That it is tried is stored before: whatever comes of
-/// it, it is not tried again that day.
+/// it, it is not tried again that day, unless the daemon stops before it is checked.
 pub(in crate::daemon) async fn prove_owner(
     worker: &mut Worker<'_>,
     id: &TargetId,
@@ -36,6 +39,7 @@ pub(in crate::daemon) async fn prove_owner(
     match attempt(worker, id).await {
         Ok(()) => Ok(Event::OwnerProven { target: id.clone() }),
         Err(OwnerError::Store(error)) => Err(error),
+        Err(OwnerError::Parked) => Ok(Event::OwnerProofParked { target: id.clone() }),
         Err(OwnerError::Failed(failure)) => Ok(Event::OwnerProofFailed {
             target: id.clone(),
             failure,
@@ -45,10 +49,7 @@ pub(in crate::daemon) async fn prove_owner(
 
 async fn attempt(worker: &Worker<'_>, id: &TargetId) -> Result<(), OwnerError> {
     let Some(target) = worker.job.targets.get(id) else {
-        return Err(operator(
-            "unknown-target",
-            format!("{id} is not configured"),
-        ));
+        return Err(OwnerError::Failed(unknown_target(id)));
     };
     let name = id.domain.needs();
     let solver_name = worker.job.solver_for(&name);
@@ -99,10 +100,7 @@ async fn check(
     let values = BTreeSet::from([value]);
     let outcome = tokio::select! {
         outcome = solver.wait(place, &values) => outcome,
-        () = worker.shared.stop.cancelled() => {
-            let message = "the daemon was stopped before it was checked".to_owned();
-            return Err(operator("owner-not-checked", message));
-        }
+        () = worker.shared.stop.cancelled() => return Err(OwnerError::Parked),
     };
     if !matches!(outcome, Outcome::Seen | Outcome::Skipped) {
         let (certificate, name) = (worker.lease.label(), &place.fqdn);

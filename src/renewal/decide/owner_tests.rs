@@ -67,6 +67,8 @@ fn who_owns_a_domain_is_proven_once_a_day_where_that_is_wanted() {
     for (sentence, record) in [("one that was cut off is not repeated", begun.clone()), ("nor one that failed", begun.clone().after([not_proven()], now))] {
         check(sentence, &wanted, &record, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     }
+    let parked = begun.clone().after([Event::OwnerProofParked { target: the_target() }], now);
+    check("one that was left off is tried again at once", &wanted, &parked, &calm(), now, prove(2), Reason::OwnerUnproven);
     let again = done.after([install_failed(2, unproven())], now);
     check("nor one that did not help", &wanted, &again, &calm(), now, sleep(now + HOUR * 6), Reason::DriftCheck);
     let mut looked = begun.clone();

@@ -148,6 +148,12 @@ pub enum Event {
         /// The generation that is refused without.
         generation: u32,
     },
+    /// It was left off before it was checked who owns the domain of a target, because the daemon stops:
+    /// it is as if it had not been tried.
+    OwnerProofParked {
+        /// Where.
+        target: TargetId,
+    },
     /// It is proven who owns the domain of a target.
     OwnerProven {
         /// Where.
@@ -306,6 +312,7 @@ impl Record {
             Event::OwnerProofIntended { target, generation } => {
                 self.target_mut(target).intend_owner_proof(generation, now);
             }
+            Event::OwnerProofParked { target } => self.target_mut(target).owner_proof = None,
             // What was refused without it is worth another try at once.
             Event::OwnerProven { target } => self.target_mut(target).trouble = None,
             // The refusal that asked for it stands.

@@ -109,6 +109,32 @@ async fn a_check_whose_answer_was_lost_is_as_good_a_day_later() {
     check_failure(CHECK, Disturbance::PerformThenHangUp).await;
 }
 
+/// It may be about to be checked for minutes, while DNS carries what was published.
+#[tokio::test]
+async fn what_was_left_off_by_a_stop_is_taken_up_by_the_next_start() {
+    let mut scene = doubted("").await;
+    scene.run_until_at_rest("video").await;
+    scene.set_certificates(&certificates("verify_owner = true"));
+    scene.dns.set_delay(DAY);
+    let daemon = scene.run();
+    scene
+        .until("the value is published", async || {
+            !scene.world.records("example.com").is_empty()
+        })
+        .await;
+    daemon.stop().await;
+    assert_eq!((calls(&scene, ASK), calls(&scene, CHECK)), (1, 0));
+    assert_eq!(scene.count("video", "owner-proof-failed").await, 0);
+
+    scene.dns.set_delay(Duration::ZERO);
+    let daemon = scene.run();
+    scene.until_seen("video", 1).await;
+    scene.until_at_rest("video").await;
+    daemon.stop().await;
+    assert_eq!((calls(&scene, ASK), calls(&scene, CHECK)), (2, 1));
+    assert_eq!((scene.orders_at_ca(), scene.proofs()), (1, 0));
+}
+
 /// The cloud may never be content.
 #[tokio::test]
 async fn what_is_never_proven_is_tried_once_a_day() {

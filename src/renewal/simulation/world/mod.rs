@@ -207,6 +207,7 @@ impl World {
             | Event::Installed { .. }
             | Event::InstallFailed { .. }
             | Event::OwnerProofIntended { .. }
+            | Event::OwnerProofParked { .. }
             | Event::OwnerProven { .. }
             | Event::OwnerProofFailed { .. }
             | Event::ReadBack { .. }
