@@ -2,22 +2,17 @@
 //! it: not into a log at any level, the store's texts, a command's output, the status page, metrics,
 //! alerts, a panic, or a URL.
 
+mod log;
+mod panics;
 mod planted;
 
-use std::io::Write;
-use std::panic::catch_unwind;
-use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use vodcertd::aliyun::Credentials;
-use vodcertd::aliyun::vod::{Env, Https, SetCertificate};
-use vodcertd::certificate::KeyType;
-use vodcertd::keys::{KeyFormat, PrivateKey};
-use vodcertd::secret::Secret;
-use vodcertd::store::{Generation, KeyMaterial};
+use vodcertd::keys::PrivateKey;
 use vodcertd_sandbox::gateway::{Disturbance, Fault, Gateway, RawAnswer, Refusal};
 
+use self::log::Log;
 use self::planted::{Planted, percent_encoded};
 use crate::support::{SET, Scene, target};
 
@@ -28,32 +23,70 @@ const DAY: Duration = Duration::from_hours(25);
 
 const STORAGE: &str = "CertStorage.failed";
 
-/// What an answer is made of, and the code under which it is to be known.
+/// How a key gets to the cloud.
+struct Way {
+    /// The lines of the target.
+    target: &'static str,
+    /// The call that brings it.
+    action: &'static str,
+    /// Its parameter.
+    field: &'static str,
+    /// The call that comes first when that is tried again.
+    first: &'static str,
+}
+
+const UPLOAD: Way = Way {
+    target: "",
+    action: SET,
+    field: "SSLPri",
+    first: SET,
+};
+
+const STORE: Way = Way {
+    target: "[[certificates.targets]]\nmethod = \"cas\"\n",
+    action: "UploadUserCertificate",
+    field: "Key",
+    first: "DescribeVodSSLCertificateList",
+};
+
+/// What an answer is made of, out of a key and the form that it was sent in, and the code under which it
+/// is to be known.
 struct Echo {
     sentence: &'static str,
-    disturbance: fn(&Planted) -> Disturbance,
+    disturbance: fn(&Planted, &str) -> Disturbance,
     code: &'static str,
 }
 
-const ECHOES: [Echo; 10] = [
+const ECHOES: [Echo; 11] = [
+    Echo {
+        sentence: "a signature is refused with all that was signed",
+        disturbance: |_, form| {
+            let message = format!(
+                "server string to sign is:POST&%2F&{}",
+                percent_encoded(form)
+            );
+            Disturbance::Refuse(Refusal::new(400, "SignatureDoesNotMatch", message))
+        },
+        code: "SignatureDoesNotMatch",
+    },
     Echo {
         sentence: "a message holds the key as it is",
-        disturbance: |key| refusal(&format!("cannot store {}", key.pem)),
+        disturbance: |key, _| refusal(&format!("cannot store {}", key.pem)),
         code: STORAGE,
     },
     Echo {
         sentence: "a message holds the form",
-        disturbance: |key| refusal(&form(key)),
+        disturbance: |_, form| refusal(form),
         code: STORAGE,
     },
     Echo {
         sentence: "a message holds the form, encoded once more",
-        disturbance: |key| refusal(&percent_encoded(&form(key))),
+        disturbance: |_, form| refusal(&percent_encoded(form)),
         code: STORAGE,
     },
     Echo {
         sentence: "a message holds the key's lines in another order, each for itself",
-        disturbance: |key| {
+        disturbance: |key, _| {
             let lines: Vec<&str> = key.pem.lines().rev().collect();
             refusal(&lines.join("\" is not \""))
         },
@@ -61,7 +94,7 @@ const ECHOES: [Echo; 10] = [
     },
     Echo {
         sentence: "the code holds a line of the key",
-        disturbance: |key| {
+        disturbance: |key, _| {
             let code = format!("Echo.{}", key.line());
             Disturbance::Refuse(Refusal::new(400, &code, "unknown"))
         },
@@ -69,7 +102,7 @@ const ECHOES: [Echo; 10] = [
     },
     Echo {
         sentence: "all that is kept of a refusal holds a line of the key",
-        disturbance: |key| {
+        disturbance: |key, _| {
             let body = json!({
                 "Code": "Forbidden.RAM", "Message": key.line(), "RequestId": key.line(),
                 "AccessDeniedDetail": { "AuthAction": key.line() },
@@ -80,10 +113,9 @@ const ECHOES: [Echo; 10] = [
     },
     Echo {
         sentence: "an error in XML holds the form",
-        disturbance: |key| {
+        disturbance: |_, form| {
             let body = format!(
-                "<Error><RequestId>x</RequestId><Code>{STORAGE}</Code><Message>{}</Message></Error>",
-                form(key)
+                "<Error><RequestId>x</RequestId><Code>{STORAGE}</Code><Message>{form}</Message></Error>"
             );
             raw(400, "text/xml;charset=utf-8", body)
         },
@@ -91,33 +123,21 @@ const ECHOES: [Echo; 10] = [
     },
     Echo {
         sentence: "a page of a proxy holds the request",
-        disturbance: |key| {
-            let page = format!(
-                "<html><h1>502</h1><pre>POST / HTTP/1.1\n\n{}</pre></html>",
-                form(key)
-            );
+        disturbance: |_, form| {
+            let page = format!("<html><h1>502</h1><pre>POST / HTTP/1.1\n\n{form}</pre></html>");
             raw(502, "text/html", page)
         },
         code: "http-502",
     },
     Echo {
         sentence: "a success of somebody else holds the form",
-        disturbance: |key| {
-            raw(
-                200,
-                "application/json",
-                json!({ "form": form(key) }).to_string(),
-            )
-        },
+        disturbance: |_, form| raw(200, "application/json", json!({ "form": form }).to_string()),
         code: "http-200",
     },
     Echo {
         sentence: "an answer breaks off in the key",
-        disturbance: |key| {
-            let body = format!(
-                "{{\"Code\":\"{STORAGE}\",\"Message\":\"{}",
-                &form(key)[..200]
-            );
+        disturbance: |_, form| {
+            let body = format!("{{\"Code\":\"{STORAGE}\",\"Message\":\"{}", &form[..200]);
             raw(400, "application/json", body)
         },
         code: "http-400",
@@ -137,43 +157,55 @@ fn raw(status: u16, content_type: &str, body: String) -> Disturbance {
 }
 
 /// The body of the request, as far as it matters here.
-fn form(key: &Planted) -> String {
+fn form(key: &Planted, field: &str) -> String {
     format!(
-        "CertType=upload&SSLPri={}&SSLProtocol=on",
+        "Action=action&{field}={}&Version=1",
         percent_encoded(&key.pem)
     )
 }
 
 #[tokio::test]
 async fn a_key_that_is_signed_by_version_1_goes_nowhere_else() {
-    go_through_every_echo("hmac-sha1").await;
+    go_through_every_echo("hmac-sha1", &UPLOAD).await;
 }
 
 #[tokio::test]
 async fn a_key_that_is_signed_by_version_3_goes_nowhere_else() {
-    go_through_every_echo("acs3-hmac-sha256").await;
+    go_through_every_echo("acs3-hmac-sha256", &UPLOAD).await;
 }
 
-async fn go_through_every_echo(signature: &str) {
+#[tokio::test]
+async fn a_key_that_is_stored_by_version_1_goes_nowhere_else() {
+    go_through_every_echo("hmac-sha1", &STORE).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_stored_by_version_3_goes_nowhere_else() {
+    go_through_every_echo("acs3-hmac-sha256", &STORE).await;
+}
+
+async fn go_through_every_echo(signature: &str, way: &Way) {
     Log::listen();
     let mut scene = Scene::builder(&["v.example.com"])
-        .certificates(ONE)
+        .certificates(&format!("{ONE}{}", way.target))
         .cloud(&format!("signature = \"{signature}\""))
         .page()
         .start()
         .await;
-    fail(&scene, Disturbance::Refuse(Refusal::throttled()));
+    fail(&scene, way, Disturbance::Refuse(Refusal::throttled()));
     scene.run_until_at_rest("video").await;
     let key = planted(&scene).await;
 
+    let form = form(&key, way.field);
     for echo in ECHOES {
-        fail(&scene, (echo.disturbance)(&key));
-        meet(&scene, &key, echo.sentence, echo.code).await;
+        fail(&scene, way, (echo.disturbance)(&key, &form));
+        meet(&scene, &key, way.action, echo.sentence, echo.code).await;
     }
-    // With version 1.0 the gateway itself echoes all that was signed, key included.
+    // With version 1.0 the gateway itself echoes all that was signed, a key included.
     scene.gateway.faults().clear();
     scene.set_secret("not the secret");
-    meet(&scene, &key, "a wrong secret", "SignatureDoesNotMatch").await;
+    let code = "SignatureDoesNotMatch";
+    meet(&scene, &key, way.first, "a wrong secret", code).await;
 
     scene.set_secret(Gateway::ACCESS_KEY_SECRET);
     scene.let_pass(&["video"], DAY).await;
@@ -189,31 +221,40 @@ async fn go_through_every_echo(signature: &str) {
     assert!(calls.iter().all(|call| call.by_version_3 == by_version_3));
 }
 
-/// From now on installs end like this.
-fn fail(scene: &Scene, disturbance: Disturbance) {
+/// From now on the call that brings the key ends like this.
+fn fail(scene: &Scene, way: &Way, disturbance: Disturbance) {
     scene.gateway.faults().clear();
     scene
         .gateway
         .faults()
-        .push(Fault::always(disturbance).on(SET));
+        .push(Fault::always(disturbance).on(way.action));
 }
 
-/// Lets the daemon install, in vain, and looks for the key in all that it says.
-async fn meet(scene: &Scene, key: &Planted, sentence: &str, code: &str) {
+/// Lets the daemon make a call, in vain, and looks for the key in all that it says.
+async fn meet(scene: &Scene, key: &Planted, action: &str, sentence: &str, code: &str) {
     scene.let_pass(&["video"], DAY).await;
-    let before = scene.gateway.calls().of(SET).len();
+    let before = scene.gateway.calls().of(action).len();
     let daemon = scene.run();
     scene
         .until(sentence, async || {
-            let record = scene.record("video").await.unwrap();
-            let trouble = record.targets[&target("v.example.com")].trouble.as_ref();
-            let known = trouble.is_some_and(|trouble| trouble.failure.code == code);
-            known && scene.gateway.calls().of(SET).len() > before
+            let known = trouble(scene).await.is_some_and(|known| known == code);
+            known && scene.gateway.calls().of(action).len() > before
         })
         .await;
     scene.until_at_rest("video").await;
     look(scene, key, sentence).await;
     daemon.stop().await;
+}
+
+/// The code of what the target met last.
+async fn trouble(scene: &Scene) -> Option<String> {
+    let record = scene.record("video").await.unwrap();
+    let trouble = record
+        .targets
+        .get(&target("v.example.com"))?
+        .trouble
+        .as_ref();
+    trouble.map(|trouble| trouble.failure.code.clone())
 }
 
 /// Looks for the key and the access key's secret in all that can be seen of the daemon.
@@ -289,77 +330,4 @@ async fn planted(scene: &Scene) -> Planted {
     let generation = store.generation(&label, 1).await.unwrap().unwrap();
     store.close().await;
     Planted::of(&PrivateKey::from_pkcs8(generation.key.expose()).unwrap())
-}
-
-/// What a step holds when it panics may be in the message of the panic.
-#[test]
-fn a_panic_shows_no_key() {
-    let key = PrivateKey::generate(KeyType::EcdsaP256).unwrap();
-    let planted = Planted::of(&key);
-    let pem = key.to_pem(KeyFormat::Traditional).unwrap();
-    let call = SetCertificate {
-        domain: "v.example.com".parse().unwrap(),
-        https: Https::Upload {
-            cert_name: "name".parse().unwrap(),
-            chain_pem: "chain".to_owned(),
-            key_pem: pem.clone(),
-        },
-        env: Env::Production,
-    };
-    let material = KeyMaterial::new(key.pkcs8().to_vec());
-    let generation = Generation {
-        chain_pem: "chain".to_owned(),
-        key: KeyMaterial::new(key.pkcs8().to_vec()),
-    };
-    let credentials = Credentials {
-        access_key_id: "id".to_owned(),
-        access_key_secret: Secret::new(planted.pem.clone()),
-        security_token: Some(Secret::new(planted.line())),
-    };
-    let held = (key, pem, call, material, generation, credentials);
-    let message = message_of(move || panic!("{held:?} {held:#?}"));
-    assert!(message.contains("Secret(…)"), "{message}");
-    assert_eq!(planted.found_in(&message), None, "{message}");
-}
-
-fn message_of(panics: impl FnOnce() + std::panic::UnwindSafe) -> String {
-    let payload = catch_unwind(panics).unwrap_err();
-    payload.downcast_ref::<String>().unwrap().clone()
-}
-
-/// Everything that this process logs, libraries included.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-static LOG: LazyLock<Log> = LazyLock::new(|| {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-    log
-});
-
-impl Log {
-    fn listen() {
-        LazyLock::force(&LOG);
-    }
-
-    /// What was logged since it was asked last.
-    fn take() -> String {
-        let bytes = std::mem::take(&mut *LOG.0.lock().unwrap());
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
