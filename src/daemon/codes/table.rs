@@ -112,12 +112,12 @@ InvalidProtocol.NeedSsl                    | 400 | 2/2/0/0 | 7/1/0/0        | 24
 /// codes; users report the first. Calls are counted as uploads/read-backs/lists/orders: what was begun is
 /// looked for before it is uploaded again.
 pub(super) const STORAGE: &str = "
-NameRepeat                                 | 400 | 2/3/3/0 | 4/2/15/0       | 5s 5s 5s 24h..                 | blocked operator 4
+NameRepeat                                 | 400 | 2/3/2/0 | 4/2/14/0       | 5s 5s 5s 24h..                 | blocked operator 4
 Forbidden.RAM                              | 403 | 2/2/1/0 | 7/1/6/0        | 24h..                          | blocked operator 1
 Throttling.User                            | 400 | 2/2/1/0 | 31-35/1/30-34/0 | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
 InternalError                              | 500 | 2/2/1/0 | 31-35/1/30-34/0 | ~5s ~30s ~2m ~10m ~1h ~6h..    | pending backoff 4
 New.Code                                   | 400 | 2/2/1/0 | 7/1/6/0        | 24h..                          | blocked operator 1
-(no answer)                                | -   | 2/3/2/0 | 31-35/31-35/60-68/0 | 5s ~30s ~2m ~10m ~1h ~6h.. | pending backoff 4
+(no answer)                                | -   | 2/3/1/0 | 31-35/31-35/30-34/0 | 5s ~30s ~2m ~10m ~1h ~6h.. | pending backoff 4
 ";
 
 /// Alidns, where a proof is published. Calls are counted as additions/searches/lists of zones/orders:

@@ -184,10 +184,11 @@ async fn take_copy(
 }
 
 impl Push<'_> {
-    /// Binds the copy that is known, hands back the one that is found, else uploads. Credentials that may install but not list
-    /// what is stored upload as long as that may be done.
+    /// Binds the copy that is known, hands back the one that is found, else uploads. Credentials that may
+    /// install but not list what is stored upload as long as that may be done.
     async fn run(&self) -> Result<Pushed, PushError> {
         let mut listing = None;
+        let mut looked_for = false;
         match &self.manner.origin {
             Origin::Upload => {}
             Origin::Copy { cert_name, place } => {
@@ -199,7 +200,8 @@ impl Push<'_> {
             Origin::Search(search) => match self.find(search).await {
                 Ok(Some(copy)) => return Ok(Pushed::Stored(copy)),
                 Ok(None) if !search.else_upload => return Ok(Pushed::NotFound),
-                Ok(None) => {}
+                // A copy that is known by another name was not looked for under ours.
+                Ok(None) => looked_for = search.cert_name.is_none(),
                 Err(PushError::Failed(refused)) if refused.error.lacks_permission() => {
                     if !search.else_upload {
                         return Ok(Pushed::NotFound);
@@ -212,16 +214,20 @@ impl Push<'_> {
             },
         }
         if self.manner.store_first {
-            return self.store(listing).await;
+            return self.store(listing, looked_for).await;
         }
         self.upload(listing).await
     }
 
-    /// Stores a copy, unless it is found that an earlier start of the same did. Its name is in the
-    /// journal before.
-    async fn store(&self, listing: Option<InstallError>) -> Result<Pushed, PushError> {
+    /// Stores a copy, unless it is found that an earlier start of the same did and it was not
+    /// `looked_for` just now. Its name is in the journal before.
+    async fn store(
+        &self,
+        listing: Option<InstallError>,
+        looked_for: bool,
+    ) -> Result<Pushed, PushError> {
         let begun = uploads::open(self.shared, self.lease, self.cloud, &self.name).await?;
-        if begun && listing.is_none() {
+        if begun && !looked_for && listing.is_none() {
             match self.find_named(&self.name.to_string()).await {
                 Ok(Some(copy)) => return Ok(Pushed::Stored(copy)),
                 Ok(None) => {}
