@@ -11,16 +11,20 @@ async fn interrupt(child: &Child, signal: &str) {
     assert!(kill.await.unwrap().success());
 }
 
-#[tokio::test]
-async fn what_is_refused_for_a_moment_is_put_back_all_the_same() {
+/// The moment at which everything is made that has to be put back: the next step takes its time.
+async fn all_is_installed() -> (Bench, Child) {
     let bench = Bench::start_with_a_certificate().await;
-    let slow = Disturbance::Delay(Duration::from_millis(500));
-    bench
-        .gateway
-        .faults()
-        .push(Fault::once(slow).on("AddDomainRecord"));
+    let slow = Disturbance::Delay(Duration::from_millis(700));
+    let fault = Fault::once(slow).on("AddDomainRecord");
+    bench.gateway.faults().push(fault);
     let child = bench.spawn();
     bench.until("all is installed", || bench.sent() == 7).await;
+    (bench, child)
+}
+
+#[tokio::test]
+async fn what_is_refused_for_a_moment_is_put_back_all_the_same() {
+    let (bench, child) = all_is_installed().await;
     let busy = Disturbance::Refuse(Refusal::new(403, "ServiceBusy", "configuring"));
     for disturbance in [busy, Disturbance::HangUp] {
         bench.disturb(disturbance);
@@ -187,14 +191,7 @@ async fn what_nobody_listens_to_any_more_is_put_back_all_the_same() {
 
 #[tokio::test]
 async fn what_cannot_be_put_back_is_told_and_its_uploads_are_kept() {
-    let bench = Bench::start_with_a_certificate().await;
-    let slow = Disturbance::Delay(Duration::from_millis(700));
-    bench
-        .gateway
-        .faults()
-        .push(Fault::once(slow).on("AddDomainRecord"));
-    let child = bench.spawn();
-    bench.until("all is installed", || bench.sent() == 7).await;
+    let (bench, child) = all_is_installed().await;
     bench.refuse(SET, "InvalidDomain.Offline");
     let told = bench.end_of(child).await;
     told.assert(2, 13, 0);

@@ -126,6 +126,15 @@ impl Stage {
         actions.chain(self.giver.asked()).collect()
     }
 
+    /// Both calls are taken, and these were asked for what they are signed with.
+    async fn assert_two_calls(&self, what: &str, client: &Client, asked: &[&str]) {
+        for _ in 0..2 {
+            let called = call(client).await;
+            called.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        }
+        assert_eq!(self.asked(), asked, "{what}");
+    }
+
     fn key(&self) -> CredentialSource {
         CredentialSource::Static {
             access_key_id: Gateway::ACCESS_KEY_ID.into(),
@@ -206,12 +215,7 @@ async fn sources_of_the_configuration_sign_calls() {
     ] {
         let stage = Stage::start().await;
         let client = stage.client(source(&stage), &[]);
-        for _ in 0..2 {
-            call(&client)
-                .await
-                .unwrap_or_else(|e| panic!("{what}: {e:?}"));
-        }
-        assert_eq!(stage.asked(), asked, "{what}");
+        stage.assert_two_calls(what, &client, asked).await;
     }
 }
 
@@ -245,12 +249,7 @@ async fn a_link_of_the_chain_that_is_there_signs_calls() {
     ] {
         let stage = Stage::start().await;
         let client = stage.client(CredentialSource::Chain, variables);
-        for _ in 0..2 {
-            call(&client)
-                .await
-                .unwrap_or_else(|e| panic!("{what}: {e:?}"));
-        }
-        assert_eq!(stage.asked(), asked, "{what}");
+        stage.assert_two_calls(what, &client, asked).await;
     }
 }
 
