@@ -130,13 +130,16 @@ async fn work(shared: &Arc<Shared>, ticker: &mut Ticker) {
     );
 }
 
-/// A certificate whose configuration or credentials changed is due now, whatever was planned.
+/// A certificate whose configuration or credentials changed is due now, whatever was planned; and what
+/// waited for somebody to change them is open. That is done once, at the start: should it still be
+/// wrong, the first certificate that is refused speaks for all.
 async fn wake_reconfigured(shared: &Shared) -> Result<(), StoreError> {
     for (label, job) in &shared.jobs {
         let stored = shared.store.load(label).await;
         let unchanged =
             stored.is_ok_and(|stored| stored.is_some_and(|s| s.record.digest == job.digest));
         if !unchanged {
+            shared.store.reopen_scopes(&job.spec.scopes()).await?;
             shared.store.make_due(label, shared.clock.now()).await?;
         }
     }

@@ -47,6 +47,10 @@ const SLOW_LOOK: Duration = Duration::from_hours(24);
 const SCOPE_FIRST: Duration = Duration::from_secs(5);
 const SCOPE_LAST: Duration = Duration::from_mins(10);
 
+/// A scope whose refusal waits for a person is tried by one certificate after another, each so long after
+/// the one before. It may be mended where we do not see it: a bill is paid, a permission is given.
+const SCOPE_FOR_A_PERSON: Duration = Duration::from_hours(1);
+
 /// So many calls of an action that fail in a row by a fault of the service, over certificates, close
 /// the action: it is then tried by one caller at a time.
 const FAULTS: u32 = 5;
@@ -168,7 +172,7 @@ fn ceiling(urgency: Urgency, at: Timestamp) -> Duration {
 /// else.
 ///
 /// `failed_before` is how many failures in a row this scope has already had: without a named time it
-/// waits from 5 s, doubling to 10 minutes. Calls that fail alone close nothing before they are
+/// waits from 5 s, doubling to 10 minutes, or an hour if it [waits for a person](waits_for_a_person). Calls that fail alone close nothing before they are
 /// [`too_many_faults`]: their deadline has passed when it is set, and only counts them.
 pub fn scope_deadline(failure: &Failure, failed_before: u32, now: Timestamp) -> Option<Deadline> {
     let closed_before = match failure.scope {
@@ -188,12 +192,23 @@ pub fn scope_deadline(failure: &Failure, failed_before: u32, now: Timestamp) -> 
         | Scope::Name { .. }
         | Scope::ExactSet { .. } => failed_before,
     };
-    let delay = doubled(SCOPE_FIRST, SCOPE_LAST, closed_before);
+    let delay = if waits_for_a_person(failure, failed_before) {
+        SCOPE_FOR_A_PERSON
+    } else {
+        doubled(SCOPE_FIRST, SCOPE_LAST, closed_before)
+    };
     let until = failure.not_before.unwrap_or(now + delay);
     Some(Deadline {
         until: until.max(now + SCOPE_FIRST),
         set_at: now,
     })
+}
+
+/// Whether what a failure closes is closed until somebody has done something: then a changed
+/// configuration opens it.
+pub fn waits_for_a_person(failure: &Failure, failed_before: u32) -> bool {
+    let class = failure.class(failed_before.saturating_add(1));
+    failure.not_before.is_none() && matches!(class, Class::Bug | Class::Operator)
 }
 
 /// Whether so many calls of an action in a row that failed by a fault of the service are a fault of

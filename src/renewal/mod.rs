@@ -32,7 +32,7 @@ mod simulation;
 mod spec;
 mod trouble;
 
-pub use backoff::{Urgency, doubled, scope_deadline, too_many_faults};
+pub use backoff::{Urgency, doubled, scope_deadline, too_many_faults, waits_for_a_person};
 pub use budget::{Draw, DrawKind, Exemption, Exhausted, Limit, Limits, Quota};
 pub use circumstances::{Circumstances, ClockTrust};
 pub use decide::{Action, Decision, Manner, Origin, Reason, Search, decide, install_at, order_at};

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::budget::Limits;
+use super::circumstances::Circumstances;
 use super::decide::{Manner, Origin};
 use super::schedule::RenewPolicy;
 use crate::certificate::{KeyType, hex};
@@ -130,6 +131,26 @@ impl Spec {
     pub fn digest(&self) -> String {
         let text = serde_json::to_string(self).expect("a spec has string keys and finite numbers");
         hex(&Sha256::digest(text))
+    }
+
+    /// Every scope that can hold something of this certificate back.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let of_targets = self.targets.values().flat_map(|target| {
+            let owner = target.owner_proof.iter().flat_map(|proof| &proof.scopes);
+            let groups = [
+                &target.install_scopes,
+                &target.listing_scopes,
+                &target.storing_scopes,
+                &target.read_back_scopes,
+            ];
+            groups.into_iter().flatten().chain(owner)
+        });
+        let of_clouds = of_targets.chain(&self.proof_scopes).cloned();
+        let of_cas = self
+            .issuers
+            .iter()
+            .flat_map(|issuer| Circumstances::scopes_of_orders(&issuer.directory, &self.names));
+        of_clouds.chain(of_cas).collect()
     }
 
     /// The issuer with this name, if it is still configured.

@@ -11,7 +11,7 @@ use super::database;
 use super::error::{StoreError, malformed};
 use super::read::ReadStore;
 use super::write::Store;
-use crate::renewal::{scope_deadline, too_many_faults};
+use crate::renewal::{scope_deadline, too_many_faults, waits_for_a_person};
 use crate::retry::{Failure, Scope};
 use crate::time::{Deadline, Timestamp};
 
@@ -39,16 +39,18 @@ pub struct DeadlineRow {
     pub failures: u32,
     /// One line for people.
     pub why: String,
+    /// Whether it waits for somebody to do something, and not for a time that passes.
+    pub for_a_person: bool,
 }
 
-/// Scope, end, time of setting, failures and reason, as stored.
-type DeadlineColumns = (String, i64, i64, i64, String);
+/// Scope, end, time of setting, failures, reason and whether it waits for a person, as stored.
+type DeadlineColumns = (String, i64, i64, i64, String, i64);
 
 impl ReadStore {
     /// All deadlines by scope, those that have passed included: they count the failures in a row.
     pub async fn deadlines(&self) -> Result<BTreeMap<String, DeadlineRow>, StoreError> {
         let rows: Vec<DeadlineColumns> =
-            query_as("SELECT scope, until, set_at, failures, why FROM deadlines")
+            query_as("SELECT scope, until, set_at, failures, why, for_a_person FROM deadlines")
                 .fetch_all(&self.pool)
                 .await?;
         rows.into_iter().map(read).collect()
@@ -68,11 +70,13 @@ impl Store {
             return Ok(None);
         };
         let mut transaction = database::begin(&self.writer).await?;
-        let before: Option<DeadlineColumns> =
-            query_as("SELECT scope, until, set_at, failures, why FROM deadlines WHERE scope = $1")
-                .bind(&scope)
-                .fetch_optional(&mut *transaction)
-                .await?;
+        let before: Option<DeadlineColumns> = query_as(
+            "SELECT scope, until, set_at, failures, why, for_a_person FROM deadlines
+             WHERE scope = $1",
+        )
+        .bind(&scope)
+        .fetch_optional(&mut *transaction)
+        .await?;
         let before = before.map(read).transpose()?.map(|(_, row)| row);
         let Some(row) = DeadlineRow::closing(before.as_ref(), failure, now) else {
             return Ok(None);
@@ -105,6 +109,18 @@ impl Store {
             query("DELETE FROM deadlines WHERE scope = $1 AND until <= $2")
                 .bind(scope)
                 .bind(now.as_millis())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Opens what waits for a person in these scopes: somebody has done something.
+    pub async fn reopen_scopes(&self, scopes: &[Scope]) -> Result<(), StoreError> {
+        let mut transaction = database::begin(&self.writer).await?;
+        for scope in scopes.iter().filter_map(Scope::key) {
+            query("DELETE FROM deadlines WHERE scope = $1 AND for_a_person = 1")
+                .bind(scope)
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -236,6 +252,10 @@ impl DeadlineRow {
             deadline: longer.map_or(new, |row| row.deadline),
             failures: earlier.saturating_add(1),
             why: longer.map_or_else(|| failure.code.clone(), |row| row.why.clone()),
+            for_a_person: longer.map_or_else(
+                || waits_for_a_person(failure, earlier),
+                |row| row.for_a_person,
+            ),
         })
     }
 }
@@ -246,23 +266,25 @@ async fn write(
     row: &DeadlineRow,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO deadlines (scope, until, set_at, failures, why)
-         VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO deadlines (scope, until, set_at, failures, why, for_a_person)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (scope) DO UPDATE SET until = excluded.until, set_at = excluded.set_at,
-             failures = excluded.failures, why = excluded.why",
+             failures = excluded.failures, why = excluded.why,
+             for_a_person = excluded.for_a_person",
     )
     .bind(scope)
     .bind(row.deadline.until.as_millis())
     .bind(row.deadline.set_at.as_millis())
     .bind(i64::from(row.failures))
     .bind(&row.why)
+    .bind(i64::from(row.for_a_person))
     .execute(connection)
     .await?;
     Ok(())
 }
 
 fn read(row: DeadlineColumns) -> Result<(String, DeadlineRow), StoreError> {
-    let (scope, until, set_at, failures, why) = row;
+    let (scope, until, set_at, failures, why, for_a_person) = row;
     let deadline = Deadline {
         until: Timestamp::from_millis(until),
         set_at: Timestamp::from_millis(set_at),
@@ -274,6 +296,7 @@ fn read(row: DeadlineColumns) -> Result<(String, DeadlineRow), StoreError> {
             deadline,
             failures,
             why,
+            for_a_person: for_a_person == 1,
         },
     ))
 }

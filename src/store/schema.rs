@@ -12,12 +12,17 @@ use sqlx::{SqlSafeStr as _, query_scalar};
 use super::error::StoreError;
 
 /// Number, name and statements of each migration.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "initial", include_str!("migrations/0001_initial.sql")),
     (
         2,
         "ledger full at",
         include_str!("migrations/0002_ledger_full_at.sql"),
+    ),
+    (
+        3,
+        "deadlines for a person",
+        include_str!("migrations/0003_deadlines_for_a_person.sql"),
     ),
 ];
 

@@ -95,10 +95,13 @@ fn warns_of(status: &Snapshot, code: &str) -> bool {
     status.alerts.iter().any(|alert| alert.code == code)
 }
 
-/// What a failure is about is closed for everybody, and nothing else.
-async fn assert_closed(bench: &Bench, scope: Option<&Scope>, name: &str) {
+/// What a failure is about is closed for everybody, and nothing else: for an hour if a person is told
+/// at once.
+async fn assert_closed(bench: &Bench, scope: Option<&Scope>, row: &Row, name: &str) {
     let scope = scope.filter(|scope| !scope.is_here_only());
-    let expected = scope.and_then(|scope| Some((scope.key()?, Duration::from_secs(5))));
+    let seconds = if row.alert == Some(1) { 3600 } else { 5 };
+    let length = Duration::from_secs(seconds);
+    let expected = scope.and_then(|scope| Some((scope.key()?, length)));
     let expected: Vec<_> = expected.into_iter().collect();
     assert_eq!(bench.closed().await, expected, "{name}");
 }
@@ -127,7 +130,7 @@ async fn live_through_once(way: Way, row: &Row) {
         let record = bench.record().await;
         let trouble = record.targets.values().find_map(|t| t.trouble.as_ref());
         let scope = trouble.map(|trouble| &trouble.failure.scope);
-        assert_closed(&bench, scope, &name).await;
+        assert_closed(&bench, scope, row, &name).await;
     }
     bench.pass(pause).await;
     bench.wake().await;

@@ -126,7 +126,7 @@ async fn codes_of_alidns_once() {
         );
         let trouble = proving.bench.record().await.orders.trouble;
         let scope = trouble.map(|trouble| trouble.failure.scope);
-        assert_closed(&proving.bench, scope.as_ref(), &name).await;
+        assert_closed(&proving.bench, scope.as_ref(), &row, &name).await;
 
         proving.bench.pass(pause).await;
         assert_eq!(proving.wake().await, None, "{name}");

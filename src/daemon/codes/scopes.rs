@@ -44,6 +44,29 @@ async fn a_throttle_without_a_time_closes_the_action_for_longer_and_longer() {
     }
 }
 
+/// Wrong credentials, a bill that is overdue: it does not pass, and is not asked by everybody.
+#[tokio::test]
+async fn what_waits_for_a_person_is_tried_by_one_certificate_an_hour() {
+    for (code, scope) in [
+        ("SignatureDoesNotMatch", "cloud|sandbox".to_owned()),
+        ("Forbidden.RAM", format!("cloud-action|sandbox|{SET}")),
+    ] {
+        let bench = Bench::of(3).await;
+        let refusal = Refusal::new(403, code, "The reason.");
+        bench.fail_always(SET, Disturbance::Refuse(refusal));
+        for nth in 0..3 {
+            bench.wake_nth(nth).await;
+            assert_eq!(bench.calls(SET), nth + 1, "{code}");
+            assert_eq!(bench.closed().await, [(scope.clone(), MINUTE * 60)]);
+            if nth < 2 {
+                let rest = bench.wake_nth(nth + 1).await;
+                assert_eq!(rest, MINUTE * 60, "{code}: it waits with the rest");
+            }
+            bench.pass(MINUTE * 60).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn five_faults_in_a_row_over_certificates_close_the_action() {
     let bench = Bench::of(7).await;

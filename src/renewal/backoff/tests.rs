@@ -1,6 +1,6 @@
 use super::*;
 use crate::renewal::fixtures::*;
-use crate::retry::Class;
+use crate::retry::{Class, course};
 
 const CASE: &[(Class, u8)] = &[(Class::Backoff, 1)];
 
@@ -186,7 +186,21 @@ fn a_scope_without_a_named_time_waits_from_5_s_doubling_to_10_min() {
     let waits: Vec<_> = [0, 3, 4, 5, 11, u32::MAX].map(wait).into();
     let closed = [5, 10, 600, 600].map(|seconds| Some(SECOND * seconds));
     assert_eq!(waits, [&[None, None], &closed[..]].concat(), "five faults");
+    failure.scope = crate::retry::Scope::Cloud {
+        cloud: "default".into(),
+    };
+    failure.course = course(&[(Class::Refresh, 1), (Class::Operator, 1)]);
+    let wait = |before| {
+        let deadline = scope_deadline(&failure, before, START).unwrap();
+        (
+            deadline.until.since(START),
+            waits_for_a_person(&failure, before),
+        )
+    };
+    let waits: Vec<_> = [0, 1, 9].map(wait).into();
+    assert_eq!(waits, [(SECOND * 5, false), (HOUR, true), (HOUR, true)]);
     failure.not_before = Some(START + HOUR);
+    assert!(!waits_for_a_person(&failure, 9), "a named time passes");
     let named = scope_deadline(&failure, 4, START).unwrap();
     assert_eq!((named.until, named.set_at), (START + HOUR, START));
 }

@@ -225,7 +225,8 @@ async fn a_store_from_before_the_buckets_begins_with_full_ones() {
         "DROP INDEX ledger_full_at",
         "ALTER TABLE ledger DROP COLUMN full_at",
         "ALTER TABLE ledger DROP COLUMN refill",
-        "DELETE FROM _sqlx_migrations WHERE version = 2",
+        "ALTER TABLE deadlines DROP COLUMN for_a_person",
+        "DELETE FROM _sqlx_migrations WHERE version >= 2",
     ] {
         sqlx::query(statement).execute(&store.writer).await.unwrap();
     }

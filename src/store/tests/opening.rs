@@ -132,7 +132,7 @@ async fn a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
             refused,
             StoreError::NewerSchema {
                 found: 999,
-                known: 2
+                known: 3
             }
         ),
         "{refused:?}"
@@ -143,7 +143,7 @@ async fn a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
             refused,
             StoreError::NewerSchema {
                 found: 999,
-                known: 2
+                known: 3
             }
         ),
         "{refused:?}"
@@ -163,7 +163,7 @@ async fn what_is_no_store_is_refused_and_left_as_it_is() {
     std::fs::write(home.path(), "").unwrap();
     let refused = ReadStore::open(&home.path()).await.unwrap_err();
     assert!(
-        matches!(refused, StoreError::OlderSchema { found: 0, known: 2 }),
+        matches!(refused, StoreError::OlderSchema { found: 0, known: 3 }),
         "{refused:?}"
     );
     execute(&home.path(), "CREATE TABLE songs (title TEXT)").await;

@@ -48,6 +48,37 @@ async fn the_first_account_key_stands() {
 
 const HOUR: Duration = Duration::from_hours(1);
 
+#[tokio::test]
+async fn what_somebody_has_mended_is_open_again_and_a_time_that_passes_is_not() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = |directory: &str| Scope::Ca {
+        directory: directory.to_owned(),
+    };
+    let of = |directory: &str, class, named| Failure {
+        course: course(&[(class, 1)]),
+        scope: scope(directory),
+        ..refused("refused", named)
+    };
+    let named = Some(NOW + HOUR);
+    for failure in [
+        of("mended", Class::Operator, None),
+        of("another", Class::Bug, None),
+        of("named", Class::Operator, named),
+        of("passing", Class::Backoff, None),
+        // A time that is named later counts as well.
+        of("both", Class::Operator, None),
+        of("both", Class::Backoff, Some(NOW + 2 * HOUR)),
+    ] {
+        store.close_scope(&failure, NOW).await.unwrap();
+    }
+    let scopes = ["mended", "named", "passing", "both"].map(scope);
+    store.reopen_scopes(&scopes).await.unwrap();
+    let closed = store.deadlines().await.unwrap();
+    let closed: Vec<_> = closed.keys().map(String::as_str).collect();
+    assert_eq!(closed, ["ca|another", "ca|both", "ca|named", "ca|passing"]);
+}
+
 fn refused(code: &str, not_before: Option<Timestamp>) -> Failure {
     Failure {
         code: code.to_owned(),
