@@ -111,6 +111,11 @@ impl ApiError {
         })
     }
 
+    /// Whether nobody was asked, because the action was refused for a while before the turn came.
+    pub fn was_not_sent(&self) -> bool {
+        matches!(self.cause, Cause::Closed)
+    }
+
     /// Whether what was asked may have happened although it was reported as failed: the answer
     /// was lost on its way, replaced by a proxy's, or says that the same call came twice.
     pub fn may_have_happened(&self) -> bool {

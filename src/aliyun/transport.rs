@@ -143,7 +143,7 @@ impl Transport {
         match &result {
             Ok(_) => self.count_as(call.action, "OK".to_owned()),
             // Nobody was called.
-            Err(error) if matches!(error.cause, Cause::Closed) => {}
+            Err(error) if error.was_not_sent() => {}
             Err(error) => self.count(error),
         }
         result

@@ -89,6 +89,7 @@ fn change(event: &Event, before: &Record, after: &Record) -> Option<Change> {
         Event::RenewalInfoFailed { .. }
         | Event::OrderIntended(_)
         | Event::InstallIntended { .. }
+        | Event::NotSent { .. }
         | Event::OwnerProofIntended { .. }
         | Event::OwnerProofParked { .. } => None,
         Event::OrderHeldBack {

@@ -36,7 +36,7 @@ pub(super) enum Rest {
 pub(super) enum Step {
     /// As hoped.
     Done,
-    /// Left off, because the daemon is stopping.
+    /// Left off, because the daemon is stopping or the call was not sent.
     Parked,
     /// Not as hoped; the record knows what comes of it.
     Failed,
@@ -305,6 +305,7 @@ impl Worker<'_> {
             | Event::OrderFailed { .. }
             | Event::Issued(_)
             | Event::InstallIntended { .. }
+            | Event::NotSent { .. }
             | Event::Stored { .. }
             | Event::InstallFailed { .. }
             | Event::OwnerProofIntended { .. }
@@ -346,7 +347,10 @@ impl Step {
     fn of(event: &Event) -> Self {
         if failure_of(event).is_some() {
             Self::Failed
-        } else if matches!(event, Event::OwnerProofParked { .. }) {
+        } else if matches!(
+            event,
+            Event::OwnerProofParked { .. } | Event::NotSent { .. }
+        ) {
             Self::Parked
         } else {
             Self::Done
@@ -379,6 +383,7 @@ fn failure_of(event: &Event) -> Option<&Failure> {
         | Event::OrderDropped
         | Event::Issued(_)
         | Event::InstallIntended { .. }
+        | Event::NotSent { .. }
         | Event::Stored { .. }
         | Event::Installed { .. }
         | Event::OwnerProofIntended { .. }

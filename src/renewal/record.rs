@@ -206,6 +206,9 @@ pub struct TargetRecord {
     pub asked_at: Option<Timestamp>,
     /// Whether it must be read back before anything else is done: an answer was lost.
     pub read_back_due: bool,
+    /// Until when nobody is asked, because a call was not sent.
+    #[serde(default)]
+    pub put_off: Option<Deadline>,
     /// When it was last tried to prove who owns the domain.
     #[serde(default)]
     pub owner_proof: Option<OwnerAttempt>,

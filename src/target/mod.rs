@@ -229,6 +229,14 @@ impl InstallError {
         }
     }
 
+    /// Whether nobody was asked, because the action was refused for a while before the turn came.
+    pub fn was_not_sent(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Api(error) => error.was_not_sent(),
+        }
+    }
+
     /// Whether the credentials may not make the call.
     pub fn lacks_permission(&self) -> bool {
         match self {

@@ -59,12 +59,19 @@ impl Bench {
 
     /// So many of them, in one cloud.
     pub(super) async fn of(certificates: usize) -> Self {
-        Self::configured(certificates, "").await.issued().await
+        Self::paced(certificates, 100).await
+    }
+
+    /// So many of them, in a cloud with so many calls of each action a second.
+    pub(super) async fn paced(certificates: usize, rate: u32) -> Self {
+        let bench = Self::configured(certificates, "", rate).await;
+        bench.issued().await
     }
 
     /// A certificate that was issued just now, and is to be stored before it is bound.
     pub(super) async fn storing() -> Self {
-        Self::configured(1, "method = \"cas\"").await.issued().await
+        let bench = Self::configured(1, "method = \"cas\"", 100).await;
+        bench.issued().await
     }
 
     async fn issued(self) -> Self {
@@ -76,12 +83,12 @@ impl Bench {
 
     /// So many certificates, none of which was issued yet.
     pub(super) async fn unissued(certificates: usize) -> Self {
-        Self::configured(certificates, "").await
+        Self::configured(certificates, "", 100).await
     }
 
     /// So many certificates, with a line for the target of each. Looks are switched off: what the API
     /// tells counts as seen. Keys are written as PKCS#8, so that there is something to encode anew.
-    async fn configured(certificates: usize, target: &str) -> Self {
+    async fn configured(certificates: usize, target: &str, rate: u32) -> Self {
         let home = tempfile::tempdir().unwrap();
         let world = World::new();
         world.add_zone("example.com");
@@ -100,7 +107,7 @@ impl Bench {
              [clouds.sandbox]\n\
              credentials = {{ access_key_id = \"{id}\", access_key_secret_file = \"{home}/secret\" }}\n\
              endpoints = {{ vod = \"{url}\", alidns = \"{url}\", cas = \"{url}\" }}\n\
-             rate = {{ install = 100, other = 100 }}\n\
+             rate = {{ install = {rate}, other = {rate} }}\n\
              [solvers.sandbox]\nkind = \"alidns\"\ncloud = \"sandbox\"\n\
              propagation = {{ timeout = \"0s\" }}\n\
              [issuers.closed]\ndirectory = \"{DIRECTORY}\"\n\

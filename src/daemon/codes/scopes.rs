@@ -6,6 +6,8 @@ use futures_util::future::join_all;
 use vodcertd_sandbox::gateway::{Disturbance, RawAnswer, Refusal};
 
 use super::bench::{Bench, SET};
+use super::warns_of;
+use crate::aliyun::vod::{Env, Https, SetCertificate};
 use crate::status::TargetState;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,6 +67,42 @@ async fn what_waits_for_a_person_is_tried_by_one_certificate_an_hour() {
             bench.pass(MINUTE * 60).await;
         }
     }
+}
+
+/// Whoever waits for a turn when others are refused for a while does not call, and what was wrong before
+/// is what is told.
+#[tokio::test]
+async fn what_was_not_sent_hides_nothing() {
+    let bench = Bench::paced(1, 1).await;
+    let own = Refusal::new(403, "DomainInSafeMode", "The reason.");
+    bench.fail_once(SET, Disturbance::Refuse(own));
+    bench.wake().await;
+    bench.pass(MINUTE * 60 * 24).await;
+
+    // Another call takes the turn, and is throttled while the certificate waits for the next one.
+    let throttle = Disturbance::DelayThenRefuse(SECOND / 2, Refusal::throttled());
+    bench.fail_once(SET, throttle);
+    let call = SetCertificate {
+        domain: "v0.example.com".parse().unwrap(),
+        https: Https::Off,
+        env: Env::Production,
+    };
+    let other = bench.shared.clouds["sandbox"].set_vod_certificate(&call);
+    let (other, rest) = tokio::join!(other, bench.wake());
+    assert_eq!(other.unwrap_err().label(), "Throttling.User");
+    assert_eq!(rest, SECOND * 5);
+    assert_eq!(bench.calls(SET), 2);
+    let status = bench.status().await;
+    let failure = status.failure.as_ref().unwrap();
+    let told = (&*failure.code, &*failure.class, failure.in_a_row);
+    assert_eq!(told, ("DomainInSafeMode", "operator", 1));
+    assert!(warns_of(&status, "DomainInSafeMode"));
+    assert_eq!(bench.told("install-failed").await, 1);
+
+    bench.pass(rest).await;
+    bench.wake().await;
+    assert_eq!(bench.calls(SET), 3);
+    assert_eq!(bench.status().await.targets[0].state, TargetState::Seen);
 }
 
 #[tokio::test]

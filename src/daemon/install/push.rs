@@ -84,6 +84,8 @@ pub(in crate::daemon) async fn install(
             ..fault("generation-lost", &lost)
         }));
     };
+    let known = worker.record.targets.get(id);
+    let read_back_due = known.is_some_and(|known| known.read_back_due);
     // Nothing in SQL can fence a call to another system, but whoever has lost the lease cannot store
     // this.
     worker
@@ -116,6 +118,12 @@ pub(in crate::daemon) async fn install(
         Ok(Pushed::Stored(copy) | Pushed::Bound(copy)) => Some(copy),
         Ok(Pushed::NotFound) => return Ok(failed(nothing_to_bind(worker, id))),
         Err(PushError::Store(error)) => return Err(error),
+        Err(PushError::Failed(refused)) if refused.error.was_not_sent() => {
+            return Ok(Event::NotSent {
+                target: id.clone(),
+                read_back_due,
+            });
+        }
         Err(PushError::Failed(refused)) => {
             return Ok(refused.into_event(id, generation, target, now));
         }

@@ -32,6 +32,13 @@ pub(in crate::daemon) async fn read_back(
             target: id.clone(),
             found: found(worker, read_back).await?,
         },
+        Err(error) if error.was_not_sent() => {
+            let known = worker.record.targets.get(id);
+            Event::NotSent {
+                target: id.clone(),
+                read_back_due: known.is_some_and(|known| known.read_back_due),
+            }
+        }
         Err(error) => failed(
             error.failure(worker.shared.clock.now()),
             error.lacks_permission(),

@@ -39,6 +39,7 @@ pub(super) static UNKNOWN: TargetRecord = TargetRecord {
     api: Api::Unasked,
     asked_at: None,
     read_back_due: false,
+    put_off: None,
     owner_proof: None,
     trouble: None,
 };
@@ -424,7 +425,10 @@ impl At<'_> {
         let closed = scopes
             .iter()
             .map(|scope| self.case.circumstances.closed(scope, self.case.now));
-        [ladder, named].into_iter().chain(closed).collect()
+        let put_off = self.target.put_off;
+        let put_off = put_off.and_then(|deadline| deadline.holding(self.case.now));
+        let own = [ladder, named, put_off];
+        own.into_iter().chain(closed).collect()
     }
 }
 

@@ -166,6 +166,14 @@ pub enum Event {
         /// Why not.
         failure: Failure,
     },
+    /// Nobody was asked to install or read back: while the call waited for its turn, others were refused
+    /// for a while. That says nothing about the target.
+    NotSent {
+        /// Where.
+        target: TargetId,
+        /// Whether a read-back is due, as before.
+        read_back_due: bool,
+    },
     /// The API told what it has.
     ReadBack {
         /// Where.
@@ -281,10 +289,7 @@ impl Record {
                 failure,
                 order,
                 jitter,
-            } => {
-                self.orders.end(order);
-                self.orders.fail(issuer, failure, jitter, now);
-            }
+            } => self.orders.fail(issuer, failure, order, jitter, now),
             Event::Issued(issued) => self.issue(*issued, now),
             Event::InstallIntended { target } => self.target_mut(target).read_back_due = true,
             Event::Stored {
@@ -301,13 +306,10 @@ impl Record {
                 bound,
                 jitter,
             } => {
+                let class = self.fail_install(&target, generation, &failure, jitter, now);
                 let known = self.target_mut(target.clone());
-                let class = known.fail_install(generation, failure.clone(), jitter, now);
                 known.expect_lost(may_have_happened || class == Class::Reconcile);
                 self.fail_to_bind(&target, generation, bound.as_ref(), class);
-                if class == Class::Reissue {
-                    self.refuse_generation(generation, failure, jitter, now);
-                }
             }
             Event::OwnerProofIntended { target, generation } => {
                 self.target_mut(target).intend_owner_proof(generation, now);
@@ -317,6 +319,10 @@ impl Record {
             Event::OwnerProven { target } => self.target_mut(target).trouble = None,
             // The refusal that asked for it stands.
             Event::OwnerProofFailed { .. } => {}
+            Event::NotSent {
+                target,
+                read_back_due,
+            } => self.target_mut(target).put_off(read_back_due, now),
             Event::ReadBack { target, found } => self.read_back(target, found, now),
             Event::ReadBackFailed {
                 target,
@@ -464,6 +470,23 @@ impl Record {
         });
         let before = self.orders.reissues.take();
         self.orders.reissues = Some(Trouble::add(before, failure, Some(generation), jitter, now));
+    }
+
+    /// A pair that is refused for good is dropped.
+    fn fail_install(
+        &mut self,
+        target: &TargetId,
+        generation: u32,
+        failure: &Failure,
+        jitter: f64,
+        now: Timestamp,
+    ) -> Class {
+        let known = self.target_mut(target.clone());
+        let class = known.fail_install(generation, failure.clone(), jitter, now);
+        if class == Class::Reissue {
+            self.refuse_generation(generation, failure.clone(), jitter, now);
+        }
+        class
     }
 
     fn fail_read_back(&mut self, target: TargetId, failure: Failure, jitter: f64, now: Timestamp) {

@@ -62,7 +62,16 @@ impl Orders {
         self.out_of_budget.insert(issuer, held_back);
     }
 
-    pub(super) fn fail(&mut self, issuer: String, failure: Failure, jitter: f64, now: Timestamp) {
+    /// Takes in a failure, and what it means for the order under way.
+    pub(super) fn fail(
+        &mut self,
+        issuer: String,
+        failure: Failure,
+        order: OrderFate,
+        jitter: f64,
+        now: Timestamp,
+    ) {
+        self.end(order);
         let trouble = self.issuers.entry(issuer).or_insert(IssuerTrouble {
             failures: 0,
             since: now,
@@ -97,7 +106,7 @@ impl Orders {
     /// The brake counts what the CA accepted. An order that it refused does not count, or an outage
     /// of the CA would use up the day's orders; one of which nothing is known (its answer was lost,
     /// the process was killed, a step panicked) does.
-    pub(super) fn end(&mut self, fate: OrderFate) {
+    fn end(&mut self, fate: OrderFate) {
         match fate {
             OrderFate::Open => {}
             OrderFate::Over => self.open = None,

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::mem;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Bound, Found, Sight};
 use crate::renewal::backoff::named_until;
 use crate::renewal::record::{Api, Installed, OwnerAttempt, Proving, Seen, Served, TargetRecord};
 use crate::renewal::trouble::Trouble;
 use crate::retry::{Class, Failure};
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
+
+/// After a call that was not sent. By then it is stored until when its action is refused.
+const NOT_SENT: Duration = Duration::from_secs(5);
 
 /// An edge that leads elsewhere at every look is not followed for ever.
 const MOST_ADDRESSES: usize = 64;
@@ -66,6 +70,12 @@ impl TargetRecord {
         if let Some(trouble) = &mut self.trouble {
             trouble.bind |= may_have_happened;
         }
+    }
+
+    /// A call about it was not sent, and it is what it was before.
+    pub(super) fn put_off(&mut self, read_back_due: bool, now: Timestamp) {
+        self.read_back_due = read_back_due;
+        self.put_off = Some(Deadline::after(now, NOT_SENT));
     }
 
     pub(super) fn intend_owner_proof(&mut self, generation: u32, now: Timestamp) {

@@ -203,6 +203,7 @@ impl World {
             | Event::OrderDropped
             | Event::Issued(_)
             | Event::InstallIntended { .. }
+            | Event::NotSent { .. }
             | Event::Stored { .. }
             | Event::Installed { .. }
             | Event::InstallFailed { .. }

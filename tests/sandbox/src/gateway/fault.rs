@@ -15,6 +15,8 @@ use super::request::Request;
 pub enum Disturbance {
     /// It is refused and not performed.
     Refuse(Refusal),
+    /// It is refused late, and not performed.
+    DelayThenRefuse(Duration, Refusal),
     /// It is performed and reported as refused.
     PerformThenRefuse(Refusal),
     /// It is not performed; a proxy answers instead.

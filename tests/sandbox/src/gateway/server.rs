@@ -126,6 +126,10 @@ async fn perform(
             Err(refusal) => Course::unperformed(Told::Refused(refusal)),
         },
         Some(Disturbance::Refuse(refusal)) => Course::unperformed(Told::Refused(refusal)),
+        Some(Disturbance::DelayThenRefuse(delay, refusal)) => {
+            tokio::time::sleep(delay).await;
+            Course::unperformed(Told::Refused(refusal))
+        }
         Some(Disturbance::PerformThenRefuse(refusal)) => Course {
             performed: perform().is_ok(),
             ..Course::unperformed(Told::Refused(refusal))
