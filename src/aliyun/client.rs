@@ -53,8 +53,8 @@ pub struct Endpoints {
     pub cas: Option<Url>,
     /// The metadata service of the machine.
     pub imds: Url,
-    /// Security Token Service.
-    pub sts: Url,
+    /// Security Token Service; nothing for the one that the environment names, else the central one.
+    pub sts: Option<Url>,
     /// Video on demand.
     pub vod: Url,
 }
@@ -82,7 +82,7 @@ impl Endpoints {
             alidns: url("https://alidns.aliyuncs.com"),
             cas: None,
             imds: url("http://100.100.100.200"),
-            sts: url("https://sts.aliyuncs.com"),
+            sts: None,
             vod: url(vod),
         }
     }
@@ -115,7 +115,7 @@ impl Endpoints {
         match service {
             Service::Alidns => self.alidns.clone(),
             Service::Cas => self.cas.clone().unwrap_or_else(|| Self::cas_of(region)),
-            Service::Sts => self.sts.clone(),
+            Service::Sts => self.sts.clone().unwrap_or_else(central_sts),
             Service::Vod => self.vod.clone(),
         }
     }
@@ -127,6 +127,11 @@ impl Endpoints {
         };
         Url::parse(url).expect("the endpoints above are URLs")
     }
+}
+
+/// The Security Token Service of no region.
+pub(super) fn central_sts() -> Url {
+    Url::parse("https://sts.aliyuncs.com").expect("this is a URL")
 }
 
 // === impl Client ===

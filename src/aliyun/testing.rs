@@ -140,7 +140,7 @@ impl Bench {
                 alidns: endpoint.clone(),
                 cas: Some(endpoint.clone()),
                 imds: endpoint.clone(),
-                sts: endpoint.clone(),
+                sts: Some(endpoint.clone()),
                 vod: endpoint,
             },
             rate: Rate {

@@ -73,7 +73,7 @@ pub(crate) fn settings(gateway: &Gateway, secret: PathBuf) -> Cloud {
             alidns: url.clone(),
             cas: Some(url.clone()),
             imds: url.clone(),
-            sts: url.clone(),
+            sts: Some(url.clone()),
             vod: url,
         },
         rate: Rate::default(),

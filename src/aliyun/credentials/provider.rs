@@ -17,7 +17,7 @@ use super::error::CredentialsError;
 use super::given::Givers;
 use super::recipe::{AssumedRole, Recipe, Role, Surroundings, account};
 use super::{CredentialSource, Credentials, Environment, Fetched, sts};
-use crate::aliyun::client::{Cloud, Endpoints};
+use crate::aliyun::client::Cloud;
 use crate::aliyun::sign::Signature;
 use crate::aliyun::transport::Transport;
 use crate::clock::Clock;
@@ -101,7 +101,7 @@ impl Provider {
             source: cloud.credentials.clone(),
             around: Surroundings {
                 environment: environment.clone(),
-                sts: cloud.endpoints.written_sts(),
+                sts: cloud.endpoints.sts.clone(),
             },
             metadata: cloud.endpoints.imds.clone(),
             signature: cloud.signature,
@@ -378,13 +378,5 @@ impl CredentialSource {
                 signer: assume.source.recipe(link, around)?,
             }))),
         }
-    }
-}
-
-impl Endpoints {
-    /// The Security Token Service, if another one than the central one is written.
-    fn written_sts(&self) -> Option<Url> {
-        let central = Self::of_region("").sts;
-        (self.sts != central).then(|| self.sts.clone())
     }
 }

@@ -13,10 +13,8 @@ use url::Url;
 use super::Credentials;
 use super::environment::{self as variable, Environment};
 use super::error::CredentialsError;
+use crate::aliyun::client::central_sts;
 use crate::secret::{Secret, SecretSource};
-
-/// The Security Token Service, where no region is named.
-const STS: &str = "https://sts.aliyuncs.com";
 
 /// What a session is called that nobody has named.
 const SESSION_NAME: &str = "vodcertd";
@@ -240,7 +238,7 @@ impl Surroundings {
             return Some(sts.clone());
         }
         let Some(region) = region else {
-            return STS.parse().ok();
+            return Some(central_sts());
         };
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !region.bytes().all(plain) {

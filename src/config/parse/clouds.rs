@@ -148,7 +148,7 @@ fn endpoints(findings: &mut Findings, written: &file::Endpoints, region: &str) -
         alidns: alidns.unwrap_or(public.alidns),
         cas,
         imds: imds.unwrap_or(public.imds),
-        sts: sts.unwrap_or(public.sts),
+        sts,
         vod: vod.unwrap_or(public.vod),
     }
 }

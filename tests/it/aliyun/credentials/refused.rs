@@ -257,7 +257,7 @@ async fn nobody_there_is_waited_for() {
     for source in [machine(), assume(OPEN, None, stage.key())] {
         let mut cloud = stage.cloud(source);
         cloud.endpoints.imds = nobody();
-        cloud.endpoints.sts = nobody();
+        cloud.endpoints.sts = Some(nobody());
         let failure = call(&stage.client_of(cloud, &[])).await.unwrap_err();
         let failure = failure.failure(stage.clock.now());
         assert_eq!(failure.class(1), Class::Backoff, "{failure:?}");
