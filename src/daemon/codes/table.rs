@@ -133,10 +133,10 @@ IncorrectDomainUser                        | 400 | 2/0/2/1 | 7/0/7/1        | 24
 InvalidDomainName.Format                   | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 InvalidDomainName.Suffix                   | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 InvalidDomainName.Unregistered             | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
-LastOperationNotFinished                   | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-DnsSystemBusyness                          | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-RecordForbidden.DNSChange                  | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-UnKnownError                               | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
+LastOperationNotFinished                   | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+DnsSystemBusyness                          | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+RecordForbidden.DNSChange                  | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+UnKnownError                               | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
 DomainForbidden                            | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 RecordForbidden.BlackHole                  | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 Forbidden.DomainExpired                    | 400 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
@@ -147,10 +147,10 @@ Forbidden                                  | 403 | 2/0/2/1 | 7/0/7/1        | 24
 Forbidden.AuthType                         | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 Forbidden.RAM                              | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
 Forbidden.RiskControl                      | 403 | 2/0/2/1 | 7/0/7/1        | 24h..                          | pending operator 1
-InternalError                              | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-InternalError                              | 500 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-Throttling                                 | 503 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
-Throttling.User                            | 400 | 2/0/2/1 | 8-11/0/8-11/1  | ~1m ~10m ~1h ~6h               | pending backoff 4
+InternalError                              | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+InternalError                              | 500 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+Throttling                                 | 503 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
+Throttling.User                            | 400 | 2/0/2/1 | 11-12/0/11-12/1 | ~1m ~10m ~1h ~6h               | pending backoff 4
 ";
 
 /// Codes that nobody has told us of, and answers without a code.

@@ -345,3 +345,6 @@ fn describe(leaves: &[Served]) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

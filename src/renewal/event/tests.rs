@@ -2,11 +2,10 @@ use super::*;
 use crate::renewal::fixtures::*;
 use crate::renewal::record::{AcceptedOrder, Api, Orders};
 use crate::retry::{Class, Scope};
-use crate::time::Deadline;
 
 /// What is stored is what is taken up again.
 #[track_caller]
-fn survives_the_store(record: &Record) {
+pub(super) fn survives_the_store(record: &Record) {
     let text = serde_json::to_string(record).unwrap();
     let again: Record = serde_json::from_str(&text).unwrap();
     assert_eq!(*record, again);
@@ -577,37 +576,4 @@ fn a_read_back_that_waits_for_a_person_is_a_trouble_until_the_next_generation() 
     );
     laddered.apply(next, START);
     assert!(laddered.target().trouble.is_some());
-}
-
-#[test]
-fn a_call_that_was_not_sent_says_nothing_about_the_target() {
-    let not_sent = |read_back_due| Event::NotSent {
-        target: the_target(),
-        read_back_due,
-    };
-    let intended = Event::InstallIntended {
-        target: the_target(),
-    };
-    for before in [
-        healthy(START),
-        healthy(START).after([install_failed(1, operator())], START),
-        healthy(START).after([install_lost(1)], START),
-    ] {
-        let due = before.targets[&the_target()].read_back_due;
-        let after = before
-            .clone()
-            .after([intended.clone(), not_sent(due)], START);
-        survives_the_store(&after);
-        let target = &after.targets[&the_target()];
-        assert_eq!(target.put_off, Some(Deadline::after(START, SECOND * 5)));
-        let without = TargetRecord {
-            put_off: None,
-            ..target.clone()
-        };
-        assert_eq!(
-            without,
-            before.targets[&the_target()],
-            "all else is as before"
-        );
-    }
 }
